@@ -1,0 +1,1 @@
+"""notifyq: transactional notifications whose every step is a row in Postgres."""

@@ -1,0 +1,103 @@
+"""The nouns: what a notification, a delivery, an attempt and a message to a provider are.
+
+Frozen values only. Whoever wants to change one makes a new one; the database holds the truth.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Channel(StrEnum):
+    """A way to reach somebody; one partition of the job table each."""
+
+    SMS = "sms"
+    EMAIL = "email"
+    PUSH = "push"
+    WEBHOOK = "webhook"
+
+
+class MessageClass(StrEnum):
+    """The rules a category follows: how urgent it is and how long it may live."""
+
+    EMERGENCY = "emergency"
+    OTP = "otp"
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+
+
+# 0 is sent first. Emergencies and codes share the top: somebody is waiting for either.
+CRITICALITY = {
+    MessageClass.EMERGENCY: 0,
+    MessageClass.OTP: 0,
+    MessageClass.TRANSACTIONAL: 1,
+    MessageClass.MARKETING: 2,
+}
+
+# How long after acceptance (or after `not_before`) a message is still worth sending, in seconds:
+# the default where the request and the category say nothing, and the most either may ask for.
+LIFETIME_S_MAX = {
+    MessageClass.EMERGENCY: 3_600,
+    MessageClass.OTP: 600,
+    MessageClass.TRANSACTIONAL: 86_400,
+    MessageClass.MARKETING: 259_200,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A producer's name for a kind of message, with its rules."""
+
+    name: str
+    message_class: MessageClass = MessageClass.TRANSACTIONAL
+    program: str = "default"
+    expires_in_s: int = LIFETIME_S_MAX[MessageClass.TRANSACTIONAL]
+
+    @property
+    def criticality(self) -> int:
+        """0 (first) to 3 (last)."""
+        return CRITICALITY[self.message_class]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SMS as a provider is asked to send it, for one attempt."""
+
+    reference: str  # planted at the provider, so that a lost answer can be settled later
+    to: str  # E.164
+    sender: str  # E.164
+    body: str
+    callback_url: str  # where the provider reports what became of it; carries the reference
+    validity_s: int  # the provider drops the message when it could not send it within this
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider told us later about one attempt, by callback."""
+
+    reference: str
+    provider_id: str
+    status: str  # the provider's own word
+    rank: int  # a later stage of the same message has the higher rank; see states.RECEIPT_*
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A claimed job with what is needed to decide about it."""
+
+    delivery_id: UUID
+    attempts: int  # begun so far
+    tries: int  # of these, the ones that count
+    criticality: int
+    place: str  # the job row's ctid; valid while this transaction holds the row's lock
+    tenant_id: int
+    brand: str
+    program: str
+    address_key: bytes
+    address: str | None  # None once the content was erased or its leaf was dropped
+    body: str | None
+    state: str
+    expires_at: datetime
+    not_before: datetime | None

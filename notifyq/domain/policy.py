@@ -1,0 +1,59 @@
+"""Whether a due delivery is sent now. Pure: facts and the time in, one decision out.
+
+What is not known is never taken for a yes: no consent row or no content means do not send.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyq.domain.model import Due
+from notifyq.domain.states import Event, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The consent row as it was read under its lock."""
+
+    blocked: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Begin an attempt; `revision` says which state of the consent row allowed it."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not yet: due again at `until`."""
+
+    until: datetime
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Never: the delivery comes to rest unsent."""
+
+    event: Event
+    reason: Reason
+
+
+Decision = Send | Wait | End
+
+
+def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
+    """Say what becomes of a due delivery.
+
+    now: the database's time, aware UTC. The rules in order: expired, opted out, too early.
+    An unreadable consent row (None) is a bug in the caller; it ends as opted out, unsent.
+    """
+    if now >= due.expires_at:
+        return End(Event.EXPIRE, Reason.EXPIRED)
+    if consent is None or consent.blocked:
+        return End(Event.SUPPRESS, Reason.OPTED_OUT)
+    if due.not_before is not None and now < due.not_before:
+        return Wait(due.not_before, Reason.NOT_BEFORE)
+    return Send(consent.revision)

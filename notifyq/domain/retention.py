@@ -1,0 +1,70 @@
+"""How long things are kept, and the order that keeps a replay from becoming a second send."""
+
+from dataclasses import dataclass, fields
+
+# Clocks of different machines, and the granularity of daily leaves.
+SKEW_DAYS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days. Every term a replay can come from, and the memory that has to outlive their sum."""
+
+    client_retry_days: int = 3
+    kafka_days: int = 7
+    longest_hold_days: int = 7
+    retry_horizon_days: int = 3
+    dead_letter_days: int = 14
+    redrive_run_days: int = 1
+    failover_days: int = 1
+    dedupe_memory_days: int = 40
+    replay_window_days: int = 3
+    content_days: int = 30
+    consent_years: int = 6
+    optout_years: int = 10
+
+    def replay_horizon_days(self) -> int:
+        """Return how long after its acceptance a request can come again, by any way."""
+        terms: list[int] = [getattr(self, name) for name in REPLAY_TERMS]
+        return SKEW_DAYS + sum(terms)
+
+
+REPLAY_TERMS = (
+    "client_retry_days",
+    "kafka_days",
+    "longest_hold_days",
+    "retry_horizon_days",
+    "dead_letter_days",
+    "redrive_run_days",
+    "failover_days",
+)
+
+
+def faults(retention: Retention) -> list[str]:
+    """Return what is wrong with the order, one sentence a fault; empty when it holds.
+
+    dedupe_memory > client_retry + kafka + longest_hold + retry_horizon + dead_letter +
+    redrive_run + failover + skew. Content must last as long as something may still be sent.
+    """
+    found = [
+        f"{field.name}: must be 1 or more, is {getattr(retention, field.name)}"
+        for field in fields(retention)
+        if getattr(retention, field.name) < 1
+    ]
+    horizon = retention.replay_horizon_days()
+    if retention.dedupe_memory_days <= horizon:
+        terms = " + ".join(f"{name} {getattr(retention, name)}" for name in REPLAY_TERMS)
+        found.append(
+            f"dedupe_memory_days: must be more than {horizon} ({terms} + skew {SKEW_DAYS}), "
+            f"is {retention.dedupe_memory_days}: raise it or shorten a term"
+        )
+    in_work = retention.longest_hold_days + retention.retry_horizon_days
+    redriven = in_work + retention.dead_letter_days + retention.redrive_run_days
+    if retention.content_days < redriven:
+        found.append(
+            f"content_days: must be {redriven} or more (longest_hold_days + retry_horizon_days + "
+            f"dead_letter_days + redrive_run_days), is {retention.content_days}"
+        )
+    if retention.replay_window_days > retention.dedupe_memory_days:
+        found.append("replay_window_days: must not be more than dedupe_memory_days")
+    return found

@@ -1,0 +1,94 @@
+"""Maintain: what has to happen because time passed. Each `run_once` does one batch, counts it.
+
+Nothing here calls a provider. Any number of janitors may run at once: every step is a
+conditional change of locked rows, and making or dropping leaves is idempotent.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifyq.domain.ids import floor_of
+from notifyq.domain.retention import Retention
+from notifyq.store import partitions, upkeep
+from notifyq.store.db import Committed, Conn, transact
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    leases: int  # open attempts that are now in doubt
+    windows: int  # deliveries in doubt that now rest as unknown
+
+
+async def sweep(
+    conn: Conn,
+    *,
+    cell: int,
+    settle_windows_s: Mapping[str, float],
+    longest_window_s: float,
+    dedupe_days: int,
+    new_id: Callable[[], UUID],
+) -> Swept:
+    """Put attempts whose lease ran out in doubt, and end doubts whose window has closed.
+
+    settle_windows_s: by provider; one that is no longer configured gets longest_window_s. A
+    commit of unknown fate counts as nothing done: the next sweep looks again.
+    """
+
+    async def leases(conn: Conn) -> int:
+        found = await upkeep.overdue(conn, cell=cell, limit=BATCH)
+        if not found:
+            return 0
+        windows_s = [settle_windows_s.get(o.provider, longest_window_s) for o in found]
+        ids = [new_id() for _ in found]
+        return await upkeep.doubt(conn, found, cell=cell, windows_s=windows_s, event_ids=ids)
+
+    async def windows(conn: Conn) -> int:
+        closed = 0
+        for delivery_id in await upkeep.windows_over(conn, cell=cell, limit=BATCH):
+            closed += await upkeep.close_window(
+                conn,
+                cell=cell,
+                delivery_id=delivery_id,
+                event_id=new_id(),
+                dedupe_days=dedupe_days,
+            )
+        return closed
+
+    return Swept(await _count(conn, leases), await _count(conn, windows))
+
+
+async def tend_leaves(
+    conn: Conn, *, cell: int, now: datetime, retention: Retention
+) -> tuple[int, list[str]]:
+    """Make the leaves ahead, drop the ones past their time; return (made, names dropped).
+
+    The connection must be in autocommit: each leaf's lock is then held for that leaf only.
+    A leaf of content stays while a job or an open attempt of its days is left, however late.
+    """
+    made = await partitions.make_leaves(conn, now)
+    ages = {
+        "stored_response": timedelta(days=retention.replay_window_days),
+        "outbox": timedelta(days=retention.content_days),
+        "content": timedelta(days=retention.content_days),
+        "receipt": timedelta(days=365 * retention.consent_years),
+        "attempt": timedelta(days=365 * retention.consent_years),
+        "delivery": timedelta(days=365 * retention.consent_years),
+        "notification": timedelta(days=365 * retention.consent_years),
+    }
+    dropped: list[str] = []
+    for history in partitions.HISTORIES:
+        before = now - ages[history.table]
+        if not await upkeep.alive_before(conn, cell=cell, before=floor_of(before)):
+            dropped += await partitions.drop_leaves(conn, history, before)
+    return made, dropped
+
+
+async def _count(conn: Conn, work: Callable[[Conn], Awaitable[int]]) -> int:
+    fate = await transact(conn, work)
+    return fate.value if isinstance(fate, Committed) else 0

@@ -1,0 +1,124 @@
+"""Receive: what a provider tells us later, applied once, whatever order it comes in.
+
+A receipt is evidence. It settles an attempt that is open or in doubt, moves a delivery on by its
+rank, and corrects one that rests as unknown. A receipt for an attempt that was closed as not
+carried out is kept and counted: it says that we were wrong.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from notifyq.domain.ids import BadId, read_reference
+from notifyq.domain.model import Receipt
+from notifyq.domain.states import DELIVERY, AttemptOutcome, Event, Reason, State, sources, step
+from notifyq.store import attempts, receipts
+from notifyq.store.db import Committed, Conn, Unknown, transact
+
+# Ranks of a message's stages at a provider; a later stage has the higher rank. Below these the
+# provider says that it has the message.
+RANK_UNDELIVERED = 4
+RANK_DELIVERED = 5
+
+_LIVE = {AttemptOutcome.OPEN, AttemptOutcome.IN_DOUBT, AttemptOutcome.ACCEPTED}
+
+
+class Applied(Enum):
+    """What a receipt did."""
+
+    MOVED = "moved"  # the delivery has a new state
+    KNOWN = "known"  # it says nothing new
+    LATE = "late"  # the attempt was closed as not carried out, and was carried out
+    STRANGE = "strange"  # no attempt of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a receipt did, and to which delivery."""
+
+    applied: Applied
+    delivery_id: UUID | None
+    state: str | None  # as it is now, where it was looked at
+
+
+async def receive(
+    conn: Conn, provider: str, receipt: Receipt, *, new_id: Callable[[], UUID]
+) -> Received | Unknown:
+    """Store a verified receipt and apply it; a second copy changes nothing."""
+    try:
+        cell, delivery_id, number = read_reference(receipt.reference)
+    except BadId:
+        return Received(Applied.STRANGE, None, None)
+
+    async def work(conn: Conn) -> Received:
+        at = _Place(cell, delivery_id, number)
+        # The attempt is locked first: two receipts about it are then applied one after the other,
+        # and the later one sees the rank of the one before.
+        found = await attempts.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
+        kept = await receipts.keep(conn, at.cell, delivery_id, number, provider, receipt)
+        if found is None:
+            return Received(Applied.STRANGE, delivery_id, None)
+        if not kept.fresh or receipt.rank <= kept.rank_before:
+            return Received(Applied.KNOWN, delivery_id, found.state)
+        return await _apply(conn, at, found, receipt, new_id())
+
+    fate = await transact(conn, work)
+    return fate.value if isinstance(fate, Committed) else fate
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    cell: int
+    delivery_id: UUID
+    number: int
+
+
+async def _apply(
+    conn: Conn, at: _Place, found: attempts.Evidence, receipt: Receipt, event_id: UUID
+) -> Received:
+    outcome, state = AttemptOutcome(found.outcome), State(found.state)
+    event = _event(receipt.rank)
+    corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
+    if outcome not in _LIVE and not corrects:
+        return await _late(conn, at, receipt)
+    bounced = event is Event.BOUNCE
+    await attempts.close_one(
+        conn,
+        cell=at.cell,
+        delivery_id=at.delivery_id,
+        number=at.number,
+        outcome=AttemptOutcome.BOUNCED if bounced else AttemptOutcome.ACCEPTED,
+        provider_id=receipt.provider_id,
+        code=receipt.code,
+    )
+    if (state, event) not in DELIVERY:  # already there, or further
+        return Received(Applied.KNOWN, at.delivery_id, state)
+    target = step(state, event)
+    await attempts.move_one(
+        conn,
+        cell=at.cell,
+        delivery_id=at.delivery_id,
+        state=target,
+        reason=Reason.UNDELIVERED if bounced else None,
+        sources=sources(event),
+        event_id=event_id,
+    )
+    return Received(Applied.MOVED, at.delivery_id, target)
+
+
+async def _late(conn: Conn, at: _Place, receipt: Receipt) -> Received:
+    new = await attempts.note_late_acceptance(
+        conn,
+        cell=at.cell,
+        delivery_id=at.delivery_id,
+        number=at.number,
+        provider_id=receipt.provider_id,
+    )
+    return Received(Applied.LATE if new else Applied.KNOWN, at.delivery_id, None)
+
+
+def _event(rank: int) -> Event:
+    if rank >= RANK_DELIVERED:
+        return Event.DELIVER
+    return Event.BOUNCE if rank == RANK_UNDELIVERED else Event.ACCEPT

@@ -1,0 +1,94 @@
+"""Settle: write how attempts ended, in batches, and what that makes of their deliveries."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from uuid import UUID
+
+from notifyq.domain.outcome import Outcome
+from notifyq.domain.states import Event, State, step
+from notifyq.domain.verdict import Verdict, judge
+from notifyq.services.deliver import Post, Ready
+from notifyq.store import attempts
+from notifyq.store.db import Committed, Conn, Unknown, transact
+from notifyq.store.partitions import day_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A send that is over."""
+
+    ready: Ready
+    outcome: Outcome
+    at: datetime  # the database's time, as this process knows it
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch."""
+
+    verdicts: dict[UUID, Verdict]  # as judged
+    done: set[UUID]  # those that were written; the rest was settled by evidence, or fenced off
+
+
+async def settle(
+    conn: Conn,
+    post: Post,
+    ended: Sequence[Ended],
+    *,
+    settle_window_s: float,
+    dedupe_days: int,
+    dice: Callable[[], float],
+    new_id: Callable[[], UUID],
+) -> Settled | Unknown:
+    """Write the outcomes of attempts of one lane.
+
+    dice(): [0, 1). Unknown: the commit's fate is not known; settling again is safe, because an
+    attempt that was closed is not closed twice.
+    """
+    verdicts = {e.ready.due.delivery_id: _judged(e, dice()) for e in ended}
+    ordered = sorted(ended, key=lambda e: e.ready.due.delivery_id)
+
+    async def work(conn: Conn) -> set[UUID]:
+        done: set[UUID] = set()
+        for day, group in groupby(ordered, key=lambda e: day_of(e.ready.due.delivery_id)):
+            done |= await attempts.settle(
+                conn,
+                [_result(e, verdicts[e.ready.due.delivery_id], new_id()) for e in group],
+                channel=post.lane.channel,
+                cell=post.cell,
+                day=day,
+                lane=post.lane.id,
+                epoch=post.epoch,
+                settle_window_s=settle_window_s,
+                dedupe_days=dedupe_days,
+            )
+        return done
+
+    fate = await transact(conn, work)
+    return Settled(verdicts, fate.value) if isinstance(fate, Committed) else fate
+
+
+def _judged(ended: Ended, jitter: float) -> Verdict:
+    due = ended.ready.due
+    remaining_s = (due.expires_at - ended.at).total_seconds()
+    return judge(ended.outcome, due.tries + 1, remaining_s=remaining_s, jitter=jitter)
+
+
+def _result(ended: Ended, verdict: Verdict, event_id: UUID) -> attempts.Result:
+    due = ended.ready.due
+    return attempts.Result(
+        delivery_id=due.delivery_id,
+        number=ended.ready.number,
+        outcome=verdict.outcome,
+        provider_id=verdict.provider_id,
+        code=verdict.code,
+        state=step(State.PENDING, verdict.event),
+        reason=verdict.reason,
+        event_id=event_id,
+        retry_in_s=verdict.retry_in_s,
+        criticality=due.criticality,
+        tries=verdict.tries,
+        cause=verdict.reason if verdict.event is Event.GIVE_UP else None,
+    )

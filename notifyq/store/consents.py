@@ -1,0 +1,123 @@
+"""Consent rows and the ledger behind them.
+
+One row per (brand, channel, address) can be locked; a send reads it under that lock in the
+transaction that begins the attempt, an opt-out changes it under the same lock. So one of the two
+comes first, and an opt-out that came first wins.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from notifyq.domain.model import Channel
+from notifyq.domain.policy import Consent
+from notifyq.store.db import Conn
+
+# Purpose: lock and read consent rows in the order of the arrays (which is the key's order, so
+# that two batches cannot wait in a circle). A statement of its own: the rows may have been
+# changed since the one before, and only a new snapshot shows it.
+LOCK: LiteralString = """
+SELECT asked.brand, asked.address_key, c.blocked, c.revision
+  FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS asked (brand, address_key),
+       LATERAL (SELECT blocked, revision FROM consent
+                 WHERE cell = %(cell)s::int2 AND brand = asked.brand
+                   AND channel = %(channel)s::channel AND address_key = asked.address_key
+                 LIMIT 1 FOR NO KEY UPDATE) AS c
+"""
+_OPT_OUT: LiteralString = """
+WITH changed AS (
+    INSERT INTO consent AS c (cell, brand, channel, address_key, blocked, revision)
+    VALUES (%(cell)s::int2, %(brand)s::text, %(channel)s::channel,
+            notifyq.address_key(%(address)s::text), true, 1)
+    ON CONFLICT (cell, brand, channel, address_key) DO UPDATE
+       SET blocked = true, revision = c.revision + 1, changed_at = now()
+     WHERE NOT c.blocked
+    RETURNING cell, brand, channel, address_key, revision
+)
+INSERT INTO consent_event (cell, id, brand, channel, address_key, revision, kind, actor, reason)
+SELECT cell, %(event_id)s::uuid, brand, channel, address_key, revision, 'opt_out',
+       %(actor)s::text, %(reason)s::text
+  FROM changed
+"""
+_STATUS: LiteralString = """
+SELECT c.brand, c.channel::text, c.blocked, c.revision, c.changed_at,
+       (SELECT array_agg(jsonb_build_object('kind', e.kind, 'at', e.at, 'actor', e.actor,
+                                            'reason', e.reason) ORDER BY e.revision)
+          FROM consent_event e
+         WHERE e.cell = c.cell AND e.brand = c.brand AND e.channel = c.channel
+           AND e.address_key = c.address_key)
+  FROM consent c
+ WHERE c.cell = %(cell)s::int2 AND c.address_key = notifyq.address_key(%(address)s::text)
+   AND (%(brand)s::text IS NULL OR c.brand = %(brand)s::text)
+ ORDER BY c.brand, c.channel
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the consent rows of one address say, with their evidence, oldest first."""
+
+    brand: str
+    channel: str
+    blocked: bool
+    revision: int
+    changed_at: datetime
+    history: list[dict[str, str]]
+
+
+async def lock(
+    conn: Conn, keys: Iterable[tuple[str, bytes]], *, cell: int, channel: Channel
+) -> dict[tuple[str, bytes], Consent]:
+    """Lock the consent rows of (brand, address key) pairs and return what they say.
+
+    Call it in a statement after the one that inserted the missing ones (queue.facts), and
+    decide after it: any other order lets an opt-out slip that committed first.
+    """
+    ordered = sorted(set(keys))
+    parameters = {
+        "cell": cell,
+        "channel": channel,
+        "brands": [brand for brand, _ in ordered],
+        "address_keys": [address_key for _, address_key in ordered],
+    }
+    cursor = await conn.execute(LOCK, parameters)
+    return {
+        (brand, address_key): Consent(blocked, revision)
+        for brand, address_key, blocked, revision in await cursor.fetchall()
+    }
+
+
+async def opt_out(
+    conn: Conn,
+    *,
+    cell: int,
+    brand: str,
+    channel: Channel,
+    address: str,
+    actor: str,
+    reason: str,
+    event_id: UUID,
+) -> bool:
+    """Block a normalised address for a brand's channel, with its evidence; False if it was."""
+    parameters = {
+        "cell": cell,
+        "brand": brand,
+        "channel": channel,
+        "address": address,
+        "actor": actor,
+        "reason": reason,
+        "event_id": event_id,
+    }
+    return (await conn.execute(_OPT_OUT, parameters)).rowcount == 1
+
+
+async def status(conn: Conn, *, cell: int, address: str, brand: str | None) -> list[Status]:
+    """Return what is known of a normalised address, for one brand or for all."""
+    parameters = {"cell": cell, "address": address, "brand": brand}
+    cursor = await conn.execute(_STATUS, parameters)
+    return [
+        Status(owner, channel, blocked, revision, changed_at, history or [])
+        for owner, channel, blocked, revision, changed_at, history in await cursor.fetchall()
+    ]

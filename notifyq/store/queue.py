@@ -1,0 +1,227 @@
+"""The job table: what is due, for which lane, in which order. Rows are inserted and deleted only.
+
+Whoever deletes a job row decides what becomes of its delivery. A claim locks rows and deletes
+nothing; the same transaction then either begins attempts (store/attempts.py) or ends or defers
+the deliveries here. Every deletion goes by ctid on the named leaf: rows are never updated, so
+the ctid of a locked row stays good; on the partitioned parent the same ctid would also name
+another channel's row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from notifyq.domain.model import Channel, Due
+from notifyq.store.db import Conn
+from notifyq.store.partitions import leaf_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job row that this transaction holds."""
+
+    delivery_id: UUID
+    attempts: int
+    tries: int
+    criticality: int
+    place: str
+    due: datetime
+    now: datetime  # the transaction's time: what the decision is made by
+
+
+# Purpose: lock the next due jobs of one lane. Parameters: criticalities in the order wanted, a
+# low-water mark for each (entries before it are known to be dead), room. Cost: `room` index
+# entries on one leaf; one ordered scan per criticality, so no sort however long the backlog.
+CLAIM: LiteralString = """
+SELECT j.delivery_id, j.attempts, j.tries, j.criticality, j.place::text, j.due, now()
+  FROM unnest(%(criticalities)s::int2[], %(low_waters)s::timestamptz[])
+         AS w (criticality, low_water),
+       LATERAL (SELECT ctid AS place, delivery_id, attempts, tries, criticality, due
+                  FROM job_{channel}
+                 WHERE cell = %(cell)s::int2
+                   AND lane = %(lane)s::int4
+                   AND criticality = w.criticality
+                   AND due >= w.low_water
+                   AND due <= now()
+                 ORDER BY due
+                 LIMIT %(room)s::int4
+                   FOR UPDATE SKIP LOCKED) AS j
+ LIMIT %(room)s::int4
+"""
+
+# Purpose: what the decision needs to know, and a consent row for everybody who has none yet.
+# Cost: two primary-key look-ups a job, on the leaves of one day. The consent rows are locked and
+# read by the *next* statement: this one's snapshot cannot see a STOP that commits beside it.
+FACTS: LiteralString = """
+WITH fact AS MATERIALIZED (
+    SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
+           d.state, d.expires_at, d.not_before
+      FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
+           LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before
+                      FROM delivery_{month}
+                     WHERE cell = %(cell)s::int2 AND id = u.delivery_id
+                     LIMIT 1) AS d
+           LEFT JOIN LATERAL (SELECT address, body
+                                FROM content_{day}
+                               WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
+                               LIMIT 1) AS c ON true
+), met AS (
+    INSERT INTO consent (cell, brand, channel, address_key, blocked, revision)
+    SELECT DISTINCT %(cell)s::int2, brand, %(channel)s::channel, address_key, false, 0
+      FROM fact
+     ORDER BY brand, address_key
+    ON CONFLICT DO NOTHING
+)
+SELECT * FROM fact
+"""
+
+# Purpose: bring deliveries to rest unsent, or make them due later, if the fence lets us.
+# The job rows go first and only they count: what was not deleted was somebody else's.
+END_UNSENT: LiteralString = """
+WITH fence_open AS MATERIALIZED (
+    SELECT 1 FROM fence
+     WHERE cell = %(cell)s::int2 AND epoch = %(epoch)s::int8
+       AND region = %(region)s::text AND phase = 'open'
+), ending AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(ids)s::uuid[], %(places)s::tid[], %(states)s::delivery_state[], %(reasons)s::text[])
+      AS e (delivery_id, place, state, reason)
+), gone AS (
+    DELETE FROM job_{channel} AS j USING ending AS e, fence_open
+     WHERE j.ctid = e.place AND j.delivery_id = e.delivery_id
+    RETURNING e.delivery_id, e.state, e.reason
+), moved AS (
+    UPDATE delivery_{month} AS d
+       SET state = g.state, reason = g.reason, changed_at = now()
+      FROM gone AS g,
+           LATERAL (SELECT ctid AS place FROM delivery_{month}
+                     WHERE cell = %(cell)s::int2 AND id = g.delivery_id AND state = 'pending'
+                     LIMIT 1 FOR NO KEY UPDATE) AS x
+     WHERE d.ctid = x.place
+    RETURNING d.id, d.tenant_id, d.state
+), told AS (
+    INSERT INTO outbox (cell, tenant_id, id, about, kind)
+    SELECT %(cell)s::int2, m.tenant_id, e.event_id, m.id, 'delivery.' || m.state
+      FROM moved AS m
+      JOIN unnest(%(ids)s::uuid[], %(event_ids)s::uuid[]) AS e (delivery_id, event_id)
+        ON e.delivery_id = m.id
+)
+SELECT id FROM moved
+"""
+DEFER: LiteralString = """
+WITH fence_open AS MATERIALIZED (
+    SELECT 1 FROM fence
+     WHERE cell = %(cell)s::int2 AND epoch = %(epoch)s::int8
+       AND region = %(region)s::text AND phase = 'open'
+), later AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(places)s::tid[], %(dues)s::timestamptz[])
+      AS l (delivery_id, place, due)
+), gone AS (
+    DELETE FROM job_{channel} AS j USING later AS l, fence_open
+     WHERE j.ctid = l.place AND j.delivery_id = l.delivery_id
+    RETURNING j.cell, j.criticality, j.lane, l.due, j.delivery_id, j.channel, j.attempts, j.tries
+)
+INSERT INTO job_{channel} (cell, criticality, lane, due, delivery_id, channel, attempts, tries)
+SELECT cell, criticality, lane, due, delivery_id, channel, attempts, tries FROM gone
+RETURNING delivery_id
+"""
+
+
+async def claim(
+    conn: Conn,
+    *,
+    channel: Channel,
+    cell: int,
+    lane: int,
+    low_waters: Sequence[datetime],
+    room: int,
+) -> list[Claim]:
+    """Lock up to `room` (>= 1) due jobs of a lane, highest criticality first, oldest due first.
+
+    low_waters: for criticality 0, 1, 2 …, the time before which no live job is expected.
+    """
+    parameters = {
+        "criticalities": list(range(len(low_waters))),
+        "low_waters": list(low_waters),
+        "cell": cell,
+        "lane": lane,
+        "room": room,
+    }
+    cursor = await conn.execute(leaf_sql(CLAIM, channel=channel), parameters)
+    return [Claim(*row) for row in await cursor.fetchall()]
+
+
+async def facts(
+    conn: Conn, claims: Sequence[Claim], *, channel: Channel, cell: int, day: str
+) -> list[Due]:
+    """Return what is known of claimed deliveries, all of one day, in the order of their ids.
+
+    A delivery that is not there (its leaf's row is gone) is missing from the list: a bug that
+    the caller reports.
+    """
+    parameters = {"ids": [c.delivery_id for c in claims], "channel": channel, "cell": cell}
+    cursor = await conn.execute(leaf_sql(FACTS, channel=channel, day=day), parameters)
+    by_id = {c.delivery_id: c for c in claims}
+    found = []
+    for delivery_id, *fact in sorted(await cursor.fetchall()):
+        c = by_id[delivery_id]
+        found.append(Due(delivery_id, c.attempts, c.tries, c.criticality, c.place, *fact))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A delivery that comes to rest unsent."""
+
+    delivery_id: UUID
+    place: str
+    state: str
+    reason: str
+    event_id: UUID
+
+
+async def end_unsent(
+    conn: Conn,
+    endings: Sequence[Ending],
+    *,
+    channel: Channel,
+    cell: int,
+    day: str,
+    epoch: int,
+    region: str,
+) -> int:
+    """Bring claimed deliveries to rest; return how many: fewer than asked means a lost fence."""
+    parameters = {
+        "cell": cell,
+        "epoch": epoch,
+        "region": region,
+        "ids": [e.delivery_id for e in endings],
+        "places": [e.place for e in endings],
+        "states": [e.state for e in endings],
+        "reasons": [e.reason for e in endings],
+        "event_ids": [e.event_id for e in endings],
+    }
+    return (await conn.execute(leaf_sql(END_UNSENT, channel=channel, day=day), parameters)).rowcount
+
+
+async def defer(
+    conn: Conn,
+    later: Sequence[tuple[UUID, str, datetime]],
+    *,
+    channel: Channel,
+    cell: int,
+    epoch: int,
+    region: str,
+) -> int:
+    """Make claimed jobs, given as (delivery, place, due), due later; return how many."""
+    parameters = {
+        "cell": cell,
+        "epoch": epoch,
+        "region": region,
+        "ids": [delivery_id for delivery_id, _, _ in later],
+        "places": [place for _, place, _ in later],
+        "dues": [due for _, _, due in later],
+    }
+    return (await conn.execute(leaf_sql(DEFER, channel=channel), parameters)).rowcount
