@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel, MessageClass
 from notifyq.domain.retention import Retention
@@ -15,11 +16,25 @@ from notifyq.domain.retention import Retention
 # A send must end before its lease does: what the process needs between the provider's time-out
 # and the end of the lease (commit of begin, scheduling, settling), in seconds.
 LEASE_MARGIN_S = 5.0
+MAX_IN_FLIGHT = 64  # requests at once on one lane, in one process
 CHANNEL_OF_VENDOR = {"twilio": Channel.SMS}
-SANDBOX = {Channel.SMS: "sandbox-sms"}  # the lanes that test keys use
+# Test keys only ever reach the sandbox, by lanes of their own. It answers from this machine or the
+# next, so it is waited for less long than a vendor.
+SANDBOX = {Channel.SMS: "sandbox-sms"}
+SANDBOX_TIMEOUT_S = 10.0
+SANDBOX_SETTLE_WINDOW_S = 60.0
 
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
+
+
+def _with_port(bind: str) -> str:
+    if int(bind.rpartition(":")[2]) > 65_535:
+        raise PydanticCustomError("port", "the port must be 65535 or less")
+    return bind
+
+
+Bind = Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$"), AfterValidator(_with_port)]
 
 
 class Table(BaseModel):
@@ -53,15 +68,27 @@ class ProviderSettings(Table):
     base_url: Url = "https://api.twilio.com"
     account_sid: Annotated[str, Field(pattern="^AC[0-9a-f]{32}$")]
     auth_token: EnvSecret | FileSecret
-    # Requests at once on this lane, in this process.
-    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 64
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = MAX_IN_FLIGHT
     # Twilio itself may take 26 s before it answers 500; less makes doubts out of slow answers.
-    timeout_s: Annotated[float, Field(ge=0.1, le=120, strict=False)] = 30.0
+    timeout_s: Annotated[float, Field(ge=0.1, le=120)] = 30.0
     # None: timeout_s + LEASE_MARGIN_S.
-    lease_s: Annotated[float, Field(gt=0, le=300, strict=False)] | None = None
+    lease_s: Annotated[float, Field(gt=0, le=300)] | None = None
     # How long evidence is waited for before a delivery in doubt rests as unknown. Twilio may
     # hold a message as long as its ValidityPeriod (15 min here) and lists it with delay.
-    settle_window_s: Annotated[float, Field(ge=1, le=604_800, strict=False)] = 3_600.0
+    settle_window_s: Annotated[float, Field(ge=1, le=604_800)] = 3_600.0
+
+    @field_validator("lease_s")
+    @classmethod
+    def _outlasts_a_send(cls, lease_s: float | None, info: ValidationInfo) -> float | None:
+        least_s = info.data.get("timeout_s", 0.0) + LEASE_MARGIN_S
+        if lease_s is not None and lease_s < least_s:
+            raise PydanticCustomError(
+                "lease",
+                "must be {least_s} or more (timeout_s + {margin_s}): a send must end before its "
+                "lease",
+                {"least_s": f"{least_s:g}", "margin_s": f"{LEASE_MARGIN_S:g}"},
+            )
+        return lease_s
 
     @property
     def lease(self) -> float:
@@ -81,11 +108,24 @@ class SenderSettings(Table):
 class CategorySettings(Table):
     """The rules of one kind of message."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
     # Marketing needs the legal hours of the recipient's state; this version does not have them.
-    message_class: Literal["emergency", "otp", "transactional"] = Field("transactional", alias="class")
+    message_class: Literal["emergency", "otp", "transactional"] = Field(
+        "transactional", alias="class"
+    )
     program: Word = "default"
     expires_in_s: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("expires_in_s")
+    @classmethod
+    def _within_its_class(cls, expires_in_s: int | None, info: ValidationInfo) -> int | None:
+        named = info.data.get("message_class")
+        if named and (expires_in_s or 0) > LIFETIME_S_MAX[MessageClass(named)]:
+            raise PydanticCustomError(
+                "lifetime",
+                "must be {longest_s} or less for class {named}",
+                {"longest_s": LIFETIME_S_MAX[MessageClass(named)], "named": named},
+            )
+        return expires_in_s
 
     def category(self, name: str) -> Category:
         """Return the category with its class's defaults filled in."""
@@ -98,8 +138,8 @@ class Settings(Table):
     """All of it."""
 
     database_url: str | None = None
-    region: str = "default"
-    bind: Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$")] = "127.0.0.1:8180"  # host:port
+    region: Word = "default"
+    bind: Bind = "127.0.0.1:8180"  # host:port
     public_url: Url = "http://127.0.0.1:8180"
     sandbox_url: Url | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifyq.config import (
-    LEASE_MARGIN_S,
+    SANDBOX,
     CategorySettings,
+    EnvSecret,
+    FileSecret,
     ProviderSettings,
     SenderSettings,
     Settings,
@@ -23,7 +25,7 @@ from notifyq.config import (
 )
 from notifyq.domain import retention as retention_rules
 from notifyq.domain.address import BadAddress, normal_phone
-from notifyq.domain.model import LIFETIME_S_MAX, Channel, MessageClass
+from notifyq.domain.model import Channel
 from notifyq.domain.retention import Retention
 from notifyq.errors import BadSettings
 
@@ -46,18 +48,12 @@ class _Region(Table):
 
 
 class _Routes(Table):
-    sms: list[Word] = Field(default_factory=list)
+    sms: list[str] = Field(default_factory=list)
 
 
-class _Top(Table):
-    """The tables a file may have; what is in each is read apart, to name every fault."""
-
-    region: dict[str, Any] = Field(default_factory=dict)
-    routes: dict[str, Any] = Field(default_factory=dict)
-    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    senders: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    categories: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    retention: dict[str, Any] = Field(default_factory=dict)
+_TABLES = ("region", "routes", "providers", "senders", "categories", "retention")
+_NAME: TypeAdapter[str] = TypeAdapter(Word)
+_SECRET: TypeAdapter[EnvSecret | FileSecret] = TypeAdapter(EnvSecret | FileSecret)
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -74,16 +70,15 @@ class _Reader:
 
     def read(self) -> Settings:
         top = self._top()
-        region = self._table("region", _Region, top.region) if top.region else None
-        routes = self._table("routes", _Routes, top.routes) or _Routes()
-        providers = self._tables("providers", ProviderSettings, top.providers)
-        senders = self._tables("senders", SenderSettings, top.senders)
-        found = self._tables("categories", CategorySettings, top.categories)
-        retention = self._retention(top.retention)
-        self._check_routes(routes, set(top.providers))
-        self._check_providers(providers)
-        self._check_senders(senders, set(top.providers))
-        self._check_categories(found)
+        region = self._table("region", _Region, top["region"]) if top["region"] else None
+        routes = self._table("routes", _Routes, top["routes"]) or _Routes()
+        providers = self._tables("providers", ProviderSettings, top["providers"])
+        senders = self._tables("senders", SenderSettings, top["senders"])
+        found = self._tables("categories", CategorySettings, top["categories"])
+        retention = self._retention(top["retention"])
+        self._check_routes(top["routes"], set(top["providers"]))
+        self._check_providers(top["providers"])
+        self._check_senders(top["senders"], set(top["providers"]))
         values: dict[str, Any] = {
             "routes": {Channel.SMS: routes.sms},
             "providers": providers,
@@ -95,90 +90,98 @@ class _Reader:
             values["region"] = region.name
         return self._settings(values)
 
-    def _top(self) -> _Top:
+    def _top(self) -> dict[str, dict[str, Any]]:
+        """Return every table of the file, empty where it is missing or no table."""
+        content = self._file()
+        known = ", ".join(f"[{name}]" for name in _TABLES)
+        for key, value in content.items():
+            if key not in _TABLES:
+                self.faults.append(f"{key}: unknown; the tables are {known}")
+            elif not isinstance(value, dict):
+                self.faults.append(f"{key}: must be a table, [{key}]")
+        tables = {name: content.get(name) for name in _TABLES}
+        return {name: entry if isinstance(entry, dict) else {} for name, entry in tables.items()}
+
+    def _file(self) -> dict[str, Any]:
         named = self.environ.get("NOTIFYQ_CONFIG")
         path = Path(named or DEFAULT_FILE)
-        if not named and not path.exists():
-            return _Top()
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            if not named and not path.exists():
+                return {}
+            return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             self.faults.append(f"{path}: cannot be read: {error}")
-            return _Top()
-        known = {key: value for key, value in content.items() if key in _Top.model_fields}
-        tables = ", ".join(f"[{name}]" for name in _Top.model_fields)
-        self.faults += [
-            f"{key}: unknown; the tables are {tables}" for key in content if key not in known
-        ]
-        return self._table("", _Top, known) or _Top()
+            return {}
 
     def _table(self, where: str, model: type[M], content: object) -> M | None:
         try:
             return model.model_validate(content)
         except ValidationError as error:
-            self.faults += [_fault(where, detail) for detail in error.errors()]
+            # A union names its fault once for each of its members.
+            self.faults += dict.fromkeys(_fault(where, detail) for detail in error.errors())
             return None
 
-    def _tables(self, where: str, model: type[M], found: dict[str, dict[str, Any]]) -> dict[str, M]:
+    def _tables(self, where: str, model: type[M], found: dict[str, Any]) -> dict[str, M]:
         read = {name: self._table(f"{where}.{name}", model, entry) for name, entry in found.items()}
         return {name: entry for name, entry in read.items() if entry is not None}
 
     def _retention(self, content: dict[str, Any]) -> Retention:
         known = Retention.__dataclass_fields__
-        wrong = [
-            f"retention.{key}: " + ("must be a whole number" if key in known else "unknown setting")
-            for key, value in content.items()
-            if key not in known or type(value) is not int
-        ]
-        self.faults += wrong
-        if wrong:
+        wrong = {key for key, value in content.items() if type(value) is not int}
+        self.faults += [f"retention.{key}: unknown setting" for key in content if key not in known]
+        self.faults += [f"retention.{key}: must be a whole number" for key in known if key in wrong]
+        if wrong & known.keys():
             return Retention()
-        retention = Retention(**content)
+        retention = Retention(**{key: value for key, value in content.items() if key in known})
         self.faults += [f"retention.{fault}" for fault in retention_rules.faults(retention)]
         return retention
 
-    def _check_routes(self, routes: "_Routes", providers: set[str]) -> None:
+    # The checks look at the file's own words: a fault in one setting hides no fault in another.
+
+    def _check_routes(self, routes: dict[str, Any], providers: set[str]) -> None:
+        named = routes.get("sms")
         self.faults += [
             f"routes.sms: {name!r} is no provider; add [providers.{name}] or remove it"
-            for name in routes.sms
-            if name not in providers
+            for name in (named if isinstance(named, list) else [])
+            if isinstance(name, str) and name not in providers
         ]
 
-    def _check_providers(self, providers: dict[str, ProviderSettings]) -> None:
-        for name, provider in providers.items():
+    def _check_providers(self, providers: dict[str, Any]) -> None:
+        for name, entry in providers.items():
             where = f"providers.{name}"
-            least_s = provider.timeout_s + LEASE_MARGIN_S
-            if provider.lease < least_s:
-                self.faults.append(
-                    f"{where}.lease_s: must be {least_s:g} or more (timeout_s + "
-                    f"{LEASE_MARGIN_S:g}), is {provider.lease:g}: a send must end before its lease"
-                )
+            self._check_name(where, name)
             try:
-                provider.auth_token.reveal(self.environ)
+                secret = _SECRET.validate_python(entry.get("auth_token"))
+                if not secret.reveal(self.environ):
+                    self.faults.append(f"{where}.auth_token: the secret is empty")
+            except (AttributeError, ValidationError):
+                pass  # no table, or no secret in it: named before
             except KeyError as error:
                 self.faults.append(f"{where}.auth_token: the variable {error} is not set")
-            except OSError as error:
+            except UnicodeDecodeError:  # its text would show some of the secret
+                self.faults.append(f"{where}.auth_token: the file is not UTF-8 text")
+            except (OSError, ValueError) as error:
                 self.faults.append(f"{where}.auth_token: {error}")
 
-    def _check_senders(self, senders: dict[str, SenderSettings], providers: set[str]) -> None:
+    def _check_name(self, where: str, name: str) -> None:
+        if name in SANDBOX.values():  # test keys would reach the real account
+            self.faults.append(f"{where}: the name is taken by the sandbox's own; choose another")
+        try:
+            _NAME.validate_python(name)
+        except ValidationError as error:
+            self.faults += [_fault(where, detail) for detail in error.errors()]
+
+    def _check_senders(self, senders: dict[str, Any], providers: set[str]) -> None:
         for number, sender in senders.items():
             where = f'senders."{number}"'
-            if sender.provider not in providers:
-                self.faults.append(f"{where}.provider: {sender.provider!r} is no provider")
+            provider = sender.get("provider") if isinstance(sender, dict) else None
+            if isinstance(provider, str) and provider not in providers:
+                self.faults.append(f"{where}.provider: {provider!r} is no provider")
             try:
                 if normal_phone(number) != number:
                     self.faults.append(f"{where}: write it as {normal_phone(number)}")
             except BadAddress as error:
                 self.faults.append(f"{where}: {error}")
-
-    def _check_categories(self, categories: dict[str, CategorySettings]) -> None:
-        for name, category in categories.items():
-            longest_s = LIFETIME_S_MAX[MessageClass(category.message_class)]
-            if (category.expires_in_s or 0) > longest_s:
-                self.faults.append(
-                    f'categories."{name}".expires_in_s: must be {longest_s} or less for class '
-                    f"{category.message_class}, is {category.expires_in_s}"
-                )
 
     def _settings(self, values: dict[str, Any]) -> Settings:
         for variable, field in _ENVIRONMENT.items():
@@ -203,7 +206,11 @@ def reveal(provider: ProviderSettings, environ: Mapping[str, str] = os.environ) 
 
 
 def _fault(where: str, detail: ErrorDetails) -> str:
-    path = ".".join([where, *(str(part) for part in detail["loc"])] if where else map(str, detail["loc"]))
+    path = ".".join(
+        [where, *(str(part) for part in detail["loc"])] if where else map(str, detail["loc"])
+    )
+    if "auth_token" in detail["loc"]:  # what stands there instead may be the secret itself
+        return f'{where}.auth_token: must be {{ env = "NAME" }} or {{ file = "PATH" }}'
     if detail["type"] == "extra_forbidden":
         return f"{path}: unknown setting"
     if detail["type"] == "missing":

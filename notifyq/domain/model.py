@@ -101,3 +101,33 @@ class Due:
     state: str
     expires_at: datetime
     not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A bulkhead: one channel of one provider account."""
+
+    id: int
+    channel: Channel
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a worker stands: what its attempts are stamped with and fenced by."""
+
+    cell: int
+    lane: Lane
+    worker: UUID
+    region: str
+    epoch: int
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An attempt that was begun and committed: sent once, by this process, within its lease."""
+
+    due: Due
+    number: int
+    epoch: int  # the fence's, when it was begun

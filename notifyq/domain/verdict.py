@@ -39,9 +39,7 @@ def judge(outcome: Outcome, tries: int, *, remaining_s: float, jitter: float) ->
     """
     match outcome:
         case Accepted(provider_id):
-            return Verdict(
-                AttemptOutcome.ACCEPTED, Event.ACCEPT, None, None, provider_id
-            )
+            return Verdict(AttemptOutcome.ACCEPTED, Event.ACCEPT, None, None, provider_id)
         case InDoubt(code):
             return Verdict(AttemptOutcome.IN_DOUBT, Event.LOSE_ANSWER, Reason.ANSWER_LOST, code)
         case Refused(refusal, code):

@@ -11,38 +11,17 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
-from notifyq.domain.model import Due
+from notifyq.domain.model import Due, Post, Ready
 from notifyq.domain.policy import Decision, End, Send, Wait, decide
 from notifyq.domain.states import State, step
 from notifyq.errors import FenceLost
 from notifyq.store import attempts, consents, queue
 from notifyq.store.db import Committed, Conn, Unknown, transact
-from notifyq.store.lanes import Lane
 from notifyq.store.partitions import day_of
 
 # A job whose delivery already has a live attempt is a bug somewhere; it is put aside for this
 # long rather than claimed again at once, and reported.
 BLOCKED_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Where a worker stands: what its attempts are stamped with and fenced by."""
-
-    cell: int
-    lane: Lane
-    worker: UUID
-    region: str
-    epoch: int
-    lease_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """An attempt that was begun and committed: to be sent once, by this process, by its lease."""
-
-    due: Due
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +73,7 @@ async def _begin_day(
     conn: Conn, post: Post, day: str, claims: list[queue.Claim], new_id: Callable[[], UUID]
 ) -> Turn:
     now = claims[0].now
-    found = await queue.facts(
-        conn, claims, channel=post.lane.channel, cell=post.cell, day=day
-    )
+    found = await queue.facts(conn, claims, channel=post.lane.channel, cell=post.cell, day=day)
     consent = await consents.lock(
         conn,
         ((due.brand, due.address_key) for due in found),
@@ -149,7 +126,9 @@ async def _begin(
         raise FenceLost(f"epoch {post.epoch} of region {post.region} may begin nothing")
     if not all(begun.values()):
         raise RuntimeError("a claimed job row was not where the claim saw it")
-    ready = [Ready(due, due.attempts + 1) for due, _ in to_send if due.delivery_id in begun]
+    ready = [
+        Ready(due, due.attempts + 1, post.epoch) for due, _ in to_send if due.delivery_id in begun
+    ]
     return ready, [due for due, _ in to_send if due.delivery_id not in begun]
 
 

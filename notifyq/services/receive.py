@@ -56,7 +56,14 @@ async def receive(
         # The attempt is locked first: two receipts about it are then applied one after the other,
         # and the later one sees the rank of the one before.
         found = await attempts.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
-        kept = await receipts.keep(conn, at.cell, delivery_id, number, provider, receipt)
+        kept = await receipts.keep(
+            conn,
+            cell=cell,
+            delivery_id=delivery_id,
+            number=number,
+            provider=provider,
+            receipt=receipt,
+        )
         if found is None:
             return Received(Applied.STRANGE, delivery_id, None)
         if not kept.fresh or receipt.rank <= kept.rank_before:

@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
+from notifyq.domain.model import Post, Ready
 from notifyq.domain.outcome import Outcome
 from notifyq.domain.states import Event, State, step
 from notifyq.domain.verdict import Verdict, judge
-from notifyq.services.deliver import Post, Ready
 from notifyq.store import attempts
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
@@ -60,7 +60,6 @@ async def settle(
                 cell=post.cell,
                 day=day,
                 lane=post.lane.id,
-                epoch=post.epoch,
                 settle_window_s=settle_window_s,
                 dedupe_days=dedupe_days,
             )
@@ -81,6 +80,7 @@ def _result(ended: Ended, verdict: Verdict, event_id: UUID) -> attempts.Result:
     return attempts.Result(
         delivery_id=due.delivery_id,
         number=ended.ready.number,
+        epoch=ended.ready.epoch,
         outcome=verdict.outcome,
         provider_id=verdict.provider_id,
         code=verdict.code,

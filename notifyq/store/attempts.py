@@ -33,6 +33,7 @@ class Result:
 
     delivery_id: UUID
     number: int
+    epoch: int  # the one that it was begun at
     outcome: str
     provider_id: str | None
     code: str | None
@@ -84,12 +85,13 @@ SETTLE: LiteralString = """
 WITH result AS MATERIALIZED (
     SELECT * FROM ROWS FROM (
         unnest(%(delivery_id)s::uuid[]), unnest(%(number)s::int2[]),
-        unnest(%(outcome)s::outcome[]), unnest(%(provider_id)s::text[]),
-        unnest(%(code)s::text[]), unnest(%(state)s::delivery_state[]),
-        unnest(%(reason)s::text[]), unnest(%(event_id)s::uuid[]),
-        unnest(%(retry_in_s)s::float8[]), unnest(%(criticality)s::int2[]),
-        unnest(%(tries)s::int2[]), unnest(%(cause)s::text[]))
-      AS r (delivery_id, number, outcome, provider_id, code, state, reason, event_id,
+        unnest(%(epoch)s::int8[]), unnest(%(outcome)s::outcome[]),
+        unnest(%(provider_id)s::text[]), unnest(%(code)s::text[]),
+        unnest(%(state)s::delivery_state[]), unnest(%(reason)s::text[]),
+        unnest(%(event_id)s::uuid[]), unnest(%(retry_in_s)s::float8[]),
+        unnest(%(criticality)s::int2[]), unnest(%(tries)s::int2[]),
+        unnest(%(cause)s::text[]))
+      AS r (delivery_id, number, epoch, outcome, provider_id, code, state, reason, event_id,
             retry_in_s, criticality, tries, cause)
 ), held AS MATERIALIZED (
     SELECT r.*, a.place
@@ -97,7 +99,7 @@ WITH result AS MATERIALIZED (
            LATERAL (SELECT ctid AS place FROM attempt_{month} AS a
                      WHERE a.cell = %(cell)s::int2 AND a.delivery_id = r.delivery_id
                        AND a.number = r.number
-                       AND a.outcome = 'open' AND a.epoch = %(epoch)s::int8
+                       AND a.outcome = 'open' AND a.epoch = r.epoch
                      LIMIT 1 FOR NO KEY UPDATE) AS a
 ), closed AS (
     UPDATE attempt_{month} AS a
@@ -184,7 +186,6 @@ async def settle(
     cell: int,
     day: str,
     lane: int,
-    epoch: int,
     settle_window_s: float,
     dedupe_days: int,
 ) -> set[UUID]:
@@ -196,7 +197,6 @@ async def settle(
         "cell": cell,
         "channel": channel,
         "lane": lane,
-        "epoch": epoch,
         "settle_window_s": settle_window_s,
         "dedupe_days": dedupe_days,
     } | {f.name: [getattr(r, f.name) for r in results] for f in fields(Result)}
@@ -263,9 +263,7 @@ SELECT id FROM moved
 """
 
 
-async def lock_one(
-    conn: Conn, *, cell: int, delivery_id: UUID, number: int
-) -> Evidence | None:
+async def lock_one(conn: Conn, *, cell: int, delivery_id: UUID, number: int) -> Evidence | None:
     """Lock an attempt, then its delivery, and return both; None if there is no such attempt."""
     parameters = {"cell": cell, "delivery_id": delivery_id, "number": number}
     row = await (await conn.execute(LOCK_ONE, parameters)).fetchone()

@@ -16,6 +16,10 @@ _OPEN_FIRST: LiteralString = """
             current_setting('synchronous_standby_names'), %(actor)s::text, 'first migration')
     ON CONFLICT DO NOTHING
 """
+_WAITS: LiteralString = """
+    SELECT current_setting('synchronous_standby_names') <> ''
+       AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,9 @@ async def read(conn: Conn, *, cell: int) -> Fence | None:
 async def open_first(conn: Conn, *, region: str, actor: str, cell: int = 0) -> None:
     """Open the fence of a new database for `region` at epoch 1; leaves an existing one alone."""
     await conn.execute(_OPEN_FIRST, {"cell": cell, "region": region, "actor": actor})
+
+
+async def waits_for_standby(conn: Conn) -> bool:
+    """Whether commits of this session wait for a synchronous standby."""
+    row = await (await conn.execute(_WAITS)).fetchone()
+    return bool(row and row[0])

@@ -184,11 +184,13 @@ async def known(
         "key_hash": [key_hash for _, key_hash in keys],
     }
     cursor = await conn.execute(KNOWN, parameters)
-    return {
-        (tenant_id, key_hash): (KnownKey(fingerprint, finished, status, body), notification_id)
-        for key_hash, tenant_id, fingerprint, finished, notification_id, status, body, _
-        in await cursor.fetchall()
-    }
+    found = {}
+    for key_hash, tenant_id, print_, finished, notification_id, status, body, _ in (
+        await cursor.fetchall()
+    ):
+        row = KnownKey(print_, finished, status, body)
+        found[tenant_id, key_hash] = (row, notification_id)
+    return found
 
 
 def _columns(prefix: str, row_type: type, found: Sequence[Any]) -> dict[str, list[Any]]:

@@ -1,11 +1,10 @@
 """Lanes and the workers that serve them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.model import Channel
+from notifyq.domain.model import Channel, Lane
 from notifyq.store.db import Conn
 
 _ADD: LiteralString = """
@@ -27,15 +26,6 @@ VALUES (%(cell)s::int2, %(id)s::uuid, %(channel)s::channel, %(region)s::text, %(
 ON CONFLICT (cell, id, channel) DO UPDATE SET seen_at = now(), epoch = excluded.epoch
 """
 _LEAVE: LiteralString = "DELETE FROM worker WHERE cell = %(cell)s::int2 AND id = %(id)s::uuid"
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A bulkhead: one channel of one provider account."""
-
-    id: int
-    channel: Channel
-    provider: str
 
 
 async def ensure(

@@ -32,7 +32,13 @@ class Kept:
 
 
 async def keep(
-    conn: Conn, cell: int, delivery_id: UUID, number: int, provider: str, receipt: Receipt
+    conn: Conn,
+    *,
+    cell: int,
+    delivery_id: UUID,
+    number: int,
+    provider: str,
+    receipt: Receipt,
 ) -> Kept:
     """Store a receipt unless it is there already."""
     parameters = {

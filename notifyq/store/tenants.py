@@ -86,9 +86,7 @@ async def create(conn: Conn, *, cell: int, name: str, brand: str, actor: str) ->
 
 async def all_of(conn: Conn, *, cell: int) -> list[TenantRow]:
     """Return the tenants of a cell by name."""
-    return [
-        TenantRow(*row) for row in await (await conn.execute(_LIST, {"cell": cell})).fetchall()
-    ]
+    return [TenantRow(*row) for row in await (await conn.execute(_LIST, {"cell": cell})).fetchall()]
 
 
 async def add_key(

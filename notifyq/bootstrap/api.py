@@ -1,0 +1,125 @@
+"""The API: its parts, built when its server starts."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+
+import psycopg
+
+from notifyq.bootstrap.accounts import (
+    CELL,
+    NewId,
+    accounts,
+    database_url,
+    provider_of,
+    sender_of,
+    wanted_lanes,
+)
+from notifyq.config import SANDBOX, Settings
+from notifyq.domain.model import Channel
+from notifyq.entrypoints.api.app import Parts
+from notifyq.entrypoints.api.callbacks import CallbackRoute
+from notifyq.entrypoints.api.gather import Gatherer
+from notifyq.entrypoints.api.notifications import NotificationRoutes, Rules, render_accepted
+from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.store import db, fence, lanes, tenants, wakeup
+
+READ_POOL = 4  # connections for GETs and callbacks, in one process
+READY_TIMEOUT_S = 2.0
+RECONNECT_S = 0.5
+CLOCK_S = 30.0  # between two looks at the database's clock
+
+
+def api_parts(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Parts]]:
+    """Return what opens the API's parts when its server starts."""
+    return partial(_api_parts, settings)
+
+
+@asynccontextmanager
+async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
+    url = database_url(settings)
+    clock = db.DatabaseClock()
+    async with AsyncExitStack() as stack:
+        built = {account.name: provider_of(account) for account in accounts(settings)}
+        for provider in built.values():
+            stack.push_async_callback(provider.close)
+        pool = await stack.enter_async_context(db.Pool(url, size_max=READ_POOL))
+        notifier = await stack.enter_async_context(await db.connect(url, autocommit=True))
+        await clock.set_by(notifier)
+        found = await lanes.ensure(notifier, wanted_lanes(settings), cell=CELL)
+        planned = {key: lane.id for key, lane in found.items()}
+        hints = wakeup.Hints()
+        sending = asyncio.create_task(_hint_forever(hints, url))
+        stack.callback(sending.cancel)
+        gatherer = Gatherer(
+            partial(db.connect, url, hot=True),
+            now=clock.now,
+            dice=secrets.randbits,
+            render=partial(render_accepted, durability=await _durability(notifier)),
+            accepted=hints.add,
+        )
+        gatherer.start()
+        stack.push_async_callback(gatherer.stop)
+        setting = asyncio.create_task(_set_clock_forever(clock, pool))
+        stack.callback(setting.cancel)
+        yield Parts(
+            notifications=NotificationRoutes(
+                doorkeeper=Doorkeeper(partial(_holder, pool)),
+                gatherer=gatherer,
+                pool=pool,
+                now=clock.now,
+                rules=_rules(settings, planned),
+            ),
+            callbacks=CallbackRoute(built, settings.public_url, pool, NewId(clock)),
+            ready=partial(_why_not_ready, pool, settings.region),
+        )
+
+
+def _rules(settings: Settings, planned: dict[tuple[Channel, str], int]) -> Rules:
+    def lane(channel: Channel, test: bool) -> int | None:
+        names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])
+        return next((planned[channel, name] for name in names if (channel, name) in planned), None)
+
+    def speaks(channel: Channel, brand: str, test: bool) -> bool:
+        names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])[:1]
+        return any(sender_of(settings, name, brand, "") is not None for name in names)
+
+    return Rules(settings.categories, lane, speaks, settings.retention.longest_hold_days)
+
+
+async def _holder(pool: db.Pool, key_hash: bytes) -> tenants.Holder | None:
+    async with pool.connection() as conn:
+        return await tenants.holder(conn, cell=CELL, key_hash=key_hash)
+
+
+async def _durability(conn: db.Conn) -> str:
+    return "cross-region" if await fence.waits_for_standby(conn) else "local"
+
+
+async def _why_not_ready(pool: db.Pool, region: str) -> str | None:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S), pool.connection() as conn:
+            found = await fence.read(conn, cell=CELL)
+    except (psycopg.Error, TimeoutError) as error:
+        return f"the database does not answer: {type(error).__name__}"
+    if found is None:
+        return "the database was never migrated: notifyq db migrate"
+    return None if found.lets(region) else f"region {found.region} is {found.phase}, not {region}"
+
+
+async def _hint_forever(hints: wakeup.Hints, url: str) -> None:
+    while True:
+        with suppress(psycopg.Error):  # a lost hint costs one poll
+            async with await db.connect(url, autocommit=True) as conn:
+                await hints.send_forever(conn)
+        await asyncio.sleep(RECONNECT_S)
+
+
+async def _set_clock_forever(clock: db.DatabaseClock, pool: db.Pool) -> None:
+    while True:
+        with suppress(psycopg.Error):
+            async with pool.connection() as conn:
+                await clock.set_by(conn)
+        await asyncio.sleep(CLOCK_S)

@@ -1,0 +1,24 @@
+"""The command line: one file per group of commands."""
+
+import click
+
+from notifyq.cli import database, serve, tenants, up
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="notifyq")
+def main() -> None:
+    """Transactional notifications; all state lives in Postgres."""
+
+
+for command in (
+    up.up,
+    serve.api,
+    serve.worker,
+    serve.janitor,
+    serve.sandbox,
+    database.db,
+    tenants.tenant,
+    tenants.key,
+):
+    main.add_command(command)

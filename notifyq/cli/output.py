@@ -1,0 +1,107 @@
+"""How commands speak: tables for people, JSON for programs, one line for what went wrong.
+
+Exit codes: 0 done, 1 refused or failed, 2 usage or settings.
+"""
+
+import asyncio
+import getpass
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import orjson
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from notifyq.config import Settings
+from notifyq.errors import BadSettings, NotifyqError
+from notifyq.read_config import load
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+reason_option = click.option("--reason", required=True, help="Why; kept with the change.")
+
+
+class Failed(click.ClickException):
+    """The command did not do what was asked: exit 1, one sentence."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Print the sentence to stderr."""
+        click.echo(f"notifyq: {self.message}", err=True)
+
+
+class Misused(Failed):
+    """The command line or the settings are wrong: exit 2."""
+
+    exit_code = 2
+
+
+def actor() -> str:
+    """Return who does this: NOTIFYQ_ACTOR, else the OS login."""
+    return os.environ.get("NOTIFYQ_ACTOR") or getpass.getuser()
+
+
+def settings() -> Settings:
+    """Return the settings, or end with exit code 2 and every fault."""
+    try:
+        return load()
+    except BadSettings as error:
+        raise Misused(f"the settings are wrong:\n{_indented(str(error))}") from None
+
+
+def running(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Run an async command, and turn what it raises into one line and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return asyncio.run(command(*args, **kwargs))
+        except BadSettings as error:
+            raise Misused(str(error)) from None
+        except NotifyqError as error:
+            raise Failed(str(error)) from None
+        except psycopg.errors.UndefinedTable:
+            raise Failed("the database was never migrated: run `notifyq db migrate`") from None
+        except psycopg.Error as error:
+            raise Failed(f"the database: {str(error).strip()}") from None
+
+    return run
+
+
+def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str = "nothing") -> None:
+    """Print rows as JSON lines of one array, or as a table; `empty` when there are none."""
+    if as_json:
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    # A pipe has no width of its own; a table must not be cut to a guess.
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False).print(table)
+
+
+def log_to_stderr(level: str) -> None:
+    """Send log lines to stderr: time, level, logger, `event=… key=value …`."""
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,0 +1,74 @@
+"""The parts that run: api, worker, janitor, sandbox. SIGTERM drains each."""
+
+from pathlib import Path
+
+import click
+import uvicorn
+
+from notifyq.bootstrap import loops
+from notifyq.bootstrap.accounts import database_url
+from notifyq.bootstrap.api import api_parts
+from notifyq.cli.output import Misused, log_to_stderr, running, settings
+from notifyq.domain.model import Channel
+from notifyq.entrypoints.api.app import create_app
+from notifyq.errors import BadSettings
+from notifyq.sandbox import app as sandbox_app
+
+# How long a request that is being answered may still take after SIGTERM.
+DRAIN_S = 20
+
+
+@click.command()
+def api() -> None:
+    """Serve HTTP on NOTIFYQ_BIND."""
+    found = settings()
+    log_to_stderr(found.log_level)
+    try:
+        database_url(found)
+    except BadSettings as error:
+        raise Misused(str(error)) from None
+    host, _, port = found.bind.rpartition(":")
+    uvicorn.run(
+        create_app(api_parts(found)),
+        host=host,
+        port=int(port),
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+
+
+@click.command()
+@click.option(
+    "--channel",
+    type=click.Choice(["sms", "all"]),
+    required=True,
+    help="Whose lanes this process serves.",
+)
+def worker(channel: str) -> None:
+    """Send what is due, until told to stop."""
+    found = settings()
+    log_to_stderr(found.log_level)
+    channels = frozenset(Channel) if channel == "all" else frozenset({Channel(channel)})
+    running(loops.run_worker)(found, channels)
+
+
+@click.command()
+def janitor() -> None:
+    """Do what has to happen because time passed: leases, windows, partitions."""
+    found = settings()
+    log_to_stderr(found.log_level)
+    running(loops.run_janitor)(found)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8190, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="Keep the record.")
+def sandbox(host: str, port: int, store: Path | None) -> None:
+    """Be the providers' other side: speak their protocols, record what they accept."""
+    log_to_stderr("INFO")
+    running(sandbox_app.serve)(host, port, store=store)

@@ -1,0 +1,118 @@
+"""The HTTP side: routes, health, and the one place where an error becomes an answer."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from notifyq.entrypoints.api import docs, openapi
+from notifyq.entrypoints.api.callbacks import CallbackRoute
+from notifyq.entrypoints.api.notifications import NotificationRoutes
+from notifyq.entrypoints.api.problems import Problem, answer
+
+_log = logging.getLogger("notifyq.api")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of, once there is an event loop."""
+
+    notifications: NotificationRoutes
+    callbacks: CallbackRoute
+    ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
+
+
+Build = Callable[[], AbstractAsyncContextManager[Parts]]
+
+
+def create_app(build: Build) -> Starlette:
+    """Return the application; `build` opens what it needs when the server starts."""
+    parts: list[Parts] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with build() as built:
+            parts.append(built)
+            yield
+            parts.clear()
+
+    def through(pick: Callable[[Parts], Handler]) -> Handler:
+        async def handler(request: Request) -> Response:
+            return await pick(parts[0])(request)
+
+        return handler
+
+    async def readyz(_: Request) -> Response:
+        why_not = await parts[0].ready()
+        status = {"status": "ready"} if why_not is None else {"status": "passive", "why": why_not}
+        return JSONResponse(status, 200 if why_not is None else 503)
+
+    routes = [
+        _route("/v1/notifications", through(lambda p: p.notifications.post), "POST"),
+        _route("/v1/notifications/{id}", through(lambda p: p.notifications.get), "GET"),
+        _route(
+            "/v1/notifications/{id}/timeline", through(lambda p: p.notifications.timeline), "GET"
+        ),
+        _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
+        _route("/healthz", _healthz, "GET"),
+        _route("/readyz", readyz, "GET"),
+        _route("/openapi.json", openapi.serve, "GET"),
+        _route("/docs", docs.serve, "GET"),
+    ]
+    handlers = {HTTPException: _http_error, Exception: _http_error}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+
+
+def _route(path: str, handler: Handler, method: str) -> Route:
+    return Route(path, _answering(handler), methods=[method])
+
+
+def _answering(handler: Handler) -> Handler:
+    """Turn what is raised below into a problem, in one place."""
+
+    async def answering(request: Request) -> Response:
+        request_id = _request_id(request)
+        try:
+            response = await handler(request)
+        except Problem as problem:
+            return answer(problem, request_id)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _log.error("event=request.failed request_id=%s error=%s", request_id, error)
+            why = "the database does not answer"
+            return answer(Problem("unavailable", why, retry_after_s=1), request_id)
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    return answering
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get("x-request-id", "")
+    return (
+        given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid4().hex
+    )
+
+
+async def _healthz(_: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal")
+    detail = f"{request.method} {request.url.path}"
+    response = answer(Problem(code, detail), _request_id(request))
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response

@@ -1,0 +1,176 @@
+"""What a producer may send: the models that validate are the models that OpenAPI shows.
+
+Nothing is coerced and nothing unknown is let through: a typo in an optional field would otherwise
+be a silently different request.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from notifyq.domain.address import BadAddress, normal_phone
+from notifyq.entrypoints.api.problems import Fault, Problem
+
+SMS_LENGTH_MAX = 1_600  # characters: Twilio's limit on a message (providers' own documents)
+METADATA_ENTRIES_MAX = 20
+METADATA_VALUE_LENGTH_MAX = 500
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:  # PostgreSQL's text cannot hold it
+        raise PydanticCustomError("nul", "must not contain the NUL character")
+    return text
+
+
+def _phone(text: str) -> str:
+    try:
+        return normal_phone(text)
+    except BadAddress as error:
+        raise PydanticCustomError("phone", "{rule}", {"rule": str(error)}) from error
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        rule = "must be an IANA time zone, like America/New_York"
+        raise PydanticCustomError("time_zone", "{rule}", {"rule": rule}) from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Recipient(_Strict):
+    """Whom to tell. `id` is your own name for the person; time zone and locale are checked."""
+
+    id: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
+    phone: Annotated[
+        str,
+        Field(max_length=32, description="International form: +14155550123."),
+        AfterValidator(_phone),
+    ]
+    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_time_zone)] | None = None
+    locale: Annotated[str, Field(pattern="^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
+
+
+class SmsContent(_Strict):
+    """A text message. Long ones go out, and are paid for, in several segments."""
+
+    body: Annotated[Text, Field(min_length=1, max_length=SMS_LENGTH_MAX)]
+
+
+class Content(_Strict):
+    """What to say, by channel."""
+
+    sms: SmsContent
+
+
+class NotificationBody(_Strict):
+    """What to tell whom, and until when it is worth telling."""
+
+    recipient: Recipient
+    category: Annotated[
+        str,
+        Field(
+            pattern="^[a-z0-9]+([._-][a-z0-9]+)*$",
+            max_length=64,
+            description="Your name for the kind of message; its rules are in [categories].",
+        ),
+    ]
+    content: Content
+    channels: Annotated[list[Literal["sms"]], Field(min_length=1, max_length=1)] | None = None
+    not_before: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    metadata: (
+        Annotated[
+            dict[
+                Annotated[Text, Field(min_length=1, max_length=64)],
+                Annotated[Text, Field(max_length=METADATA_VALUE_LENGTH_MAX)],
+            ],
+            Field(max_length=METADATA_ENTRIES_MAX),
+        ]
+        | None
+    ) = None
+
+
+class DeliveryAnswer(BaseModel):
+    """One channel's part of a notification."""
+
+    id: str
+    channel: str
+    state: str
+    scheduled_for: datetime | None
+    reason: str | None
+
+
+class AcceptedAnswer(BaseModel):
+    """The 202: it is committed. `durability` says where: on this database alone, or beyond."""
+
+    id: str
+    state: Literal["accepted"]
+    durability: Literal["local", "cross-region"]
+    deliveries: list[DeliveryAnswer]
+    warnings: list[str]
+
+
+class ProblemAnswer(BaseModel):
+    """RFC 9457, with a code to branch on and a pointer for each fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, str]]
+    request_id: str
+    retryable: bool
+
+
+def read(content: Any) -> NotificationBody:
+    """Validate parsed JSON; Problem `invalid_request` names every fault with its pointer."""
+    try:
+        return NotificationBody.model_validate(content)
+    except ValidationError as error:
+        raise refused([_fault(detail) for detail in error.errors()]) from None
+
+
+def refused(faults: Sequence[Fault]) -> Problem:
+    """Return the problem of a request that breaks these rules."""
+    count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
+    return Problem("invalid_request", f"{count}; see errors", faults=faults)
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    # Pydantic marks a bad dict key by "[key]" after it; the key itself is the place.
+    path = [part for part in detail["loc"] if part != "[key]"]
+    pointer = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
+    match detail["type"]:
+        case "extra_forbidden":
+            return Fault(pointer, "unknown field: remove it or mend its name")
+        case "missing":
+            return Fault(pointer, "is required")
+        case "string_too_long" | "string_too_short" | "too_long" | "too_short":
+            return Fault(pointer, _sized(detail))
+        case _:
+            return Fault(pointer, detail["msg"][0].lower() + detail["msg"][1:])
+
+
+def _sized(detail: ErrorDetails) -> str:
+    bounds = detail.get("ctx", {})
+    bound = (
+        f"at most {bounds['max_length']}"
+        if "max_length" in bounds
+        else (f"at least {bounds['min_length']}")
+    )
+    what = "characters" if detail["type"].startswith("string") else "entries"
+    given = detail["input"]
+    return f"must have {bound} {what}, has {len(given)}"

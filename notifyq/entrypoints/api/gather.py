@@ -1,0 +1,107 @@
+"""Gathering: requests that arrive while a commit is on its way share the next one.
+
+A few loops, each with a connection of its own, take what waits (the first in an idle moment goes
+at once) and accept it in one transaction. A request's answer waits for exactly that commit.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import psycopg
+
+from notifyq.domain.model import Channel
+from notifyq.services.accept import LOCK_TIMEOUT_MS, Answer, Ask, Planned, Reply, accept
+from notifyq.store.db import Conn, Unknown
+
+LOOPS = 2  # connections that accept, in one process
+BATCH_MAX = 64  # requests in one transaction
+WAITING_MAX = 2_000  # beyond this the answer is 503 at once: nobody would wait that long
+
+_log = logging.getLogger("notifyq.accept")
+
+
+class Busy(Exception):
+    """Too many requests wait already."""
+
+
+class Gatherer:
+    """Accepts requests in batches; `submit` is all that a route sees of it."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Conn]],
+        *,
+        now: Callable[[], datetime],
+        dice: Callable[[int], int],
+        render: Callable[[Planned], bytes],
+        accepted: Callable[[Channel], None],
+    ) -> None:
+        """accepted: told each channel that has new jobs, after their commit."""
+        self._connect = connect
+        self._now = now
+        self._dice = dice
+        self._render = render
+        self._accepted = accepted
+        self._waiting: asyncio.Queue[tuple[Ask, asyncio.Future[Reply]]] = asyncio.Queue(WAITING_MAX)
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start the loops; they connect when there is something to do."""
+        self._loops = [asyncio.create_task(self._run()) for _ in range(LOOPS)]
+
+    async def stop(self) -> None:
+        """End the loops; the server has stopped taking requests before this."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def submit(self, ask: Ask) -> Reply:
+        """Return the reply to an ask once its transaction is over; Busy if the queue is full."""
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        try:
+            self._waiting.put_nowait((ask, reply))
+        except asyncio.QueueFull:
+            raise Busy from None
+        return await reply
+
+    async def _run(self) -> None:
+        conn: Conn | None = None
+        try:
+            while True:
+                batch = await self._next()
+                try:
+                    if conn is None or conn.closed or conn.broken:
+                        conn = await self._open()
+                    replies = await self._accept(conn, [ask for ask, _ in batch])
+                except psycopg.Error as error:
+                    # Nothing was committed: a failed commit is Unknown, not an exception.
+                    _log.error("event=accept.failed count=%d error=%s", len(batch), error)
+                    replies = [Unknown("the database did not answer")] * len(batch)
+                for (_, waiting), reply in zip(batch, replies, strict=True):
+                    if not waiting.done():  # the client may have gone
+                        waiting.set_result(reply)
+        finally:
+            if conn is not None:
+                await conn.close()
+
+    async def _open(self) -> Conn:
+        conn = await self._connect()
+        await conn.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS:d}".encode())
+        await conn.commit()
+        return conn
+
+    async def _next(self) -> list[tuple[Ask, asyncio.Future[Reply]]]:
+        batch = [await self._waiting.get()]
+        while len(batch) < BATCH_MAX and not self._waiting.empty():
+            batch.append(self._waiting.get_nowait())
+        return batch
+
+    async def _accept(self, conn: Conn, asks: list[Ask]) -> list[Reply]:
+        replies = await accept(conn, asks, now=self._now(), dice=self._dice, render=self._render)
+        for ask, reply in zip(asks, replies, strict=True):
+            if isinstance(reply, Answer) and not reply.replayed:
+                for part in ask.parts:
+                    self._accepted(part.channel)
+        return replies

@@ -1,0 +1,142 @@
+"""Reading a request: who asks, under which key, what. Everything wrong is a Problem."""
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import http_sf
+import orjson
+import rfc8785
+from starlette.requests import ClientDisconnect, Request
+
+from notifyq.domain.idempotency import KEY_LENGTH_MAX
+from notifyq.entrypoints.api.problems import Fault, Problem
+from notifyq.store.tenants import Holder
+
+BODY_BYTES_MAX = 65_536
+# How long a key that was looked up is believed: a revoked key is refused within this.
+HOLDER_CACHE_S = 5.0
+HOLDERS_MAX = 10_000
+KEY_PREFIXES = ("nq_live_", "nq_test_")
+
+Find = Callable[[bytes], Awaitable[Holder | None]]
+
+
+class Doorkeeper:
+    """Knows who holds an API key; asks the database and remembers for a few seconds."""
+
+    def __init__(self, find: Find, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """find: looks a key's hash up in the database."""
+        self._find = find
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Holder]] = {}
+
+    async def admit(self, request: Request, scope: str) -> Holder:
+        """Return who asks; Problem without a live key or without the scope."""
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not key.startswith(KEY_PREFIXES):
+            raise Problem("unauthenticated", "send Authorization: Bearer nq_live_… or nq_test_…")
+        holder = await self._holder(hashlib.sha256(key.strip().encode()).digest())
+        if holder is None:
+            raise Problem("unauthenticated", "this key is unknown or revoked")
+        if scope not in holder.scopes:
+            raise Problem("missing_scope", f"this key lacks the scope {scope}")
+        return holder
+
+    async def _holder(self, key_hash: bytes) -> Holder | None:
+        now = self._clock()
+        found = self._known.get(key_hash)
+        if found is not None and now < found[0]:
+            return found[1]
+        holder = await self._find(key_hash)
+        self._known.pop(key_hash, None)
+        if holder is not None:  # unknown keys are not remembered: they are free to make up
+            if len(self._known) >= HOLDERS_MAX:
+                self._known.clear()
+            self._known[key_hash] = (now + HOLDER_CACHE_S, holder)
+        return holder
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A parsed body, and the same in the form that is hashed."""
+
+    content: Any
+    canonical: bytes
+
+
+async def read_json(request: Request) -> Json:
+    """Return the JSON body; Problem for a wrong type, too many bytes, or no JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem("unsupported_media_type", f"got {media_type or 'no Content-Type'!r}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem("unsupported_media_type", "send the body without Content-Encoding")
+    raw = await read_body(request)
+    try:
+        content = orjson.loads(raw)
+        return Json(content, rfc8785.dumps(content))
+    except orjson.JSONDecodeError as error:
+        raise Problem(
+            "not_json", f"line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise Problem("not_json", f"not JSON that can be compared (RFC 8785): {error}") from None
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the raw body; Problem `body_too_large` beyond BODY_BYTES_MAX."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+        raise _too_large(int(declared))
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > BODY_BYTES_MAX:
+                raise _too_large(len(raw))
+    except ClientDisconnect:
+        raise Problem("not_json", "the client went away in the middle of the body") from None
+    return bytes(raw)
+
+
+def read_idempotency_key(request: Request) -> str:
+    """Return the key: the IETF draft's quoted string and the bare form are the same key."""
+    found = request.headers.getlist("idempotency-key")
+    if not found or not found[0].strip():
+        raise Problem("missing_idempotency_key", "send the header Idempotency-Key")
+    if len(found) > 1:
+        raise _bad_key("sent more than once")
+    return check_key(_unquoted(found[0].strip()))
+
+
+def check_key(key: str) -> str:
+    """Return a key that keeps the rule; Problem otherwise."""
+    if not 1 <= len(key) <= KEY_LENGTH_MAX:
+        raise _bad_key(f"must have 1 to {KEY_LENGTH_MAX} characters, has {len(key)}")
+    if not all(" " <= character <= "~" for character in key):
+        raise _bad_key("must be printable ASCII")
+    return key
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        parsed: Any = http_sf.parse(text.encode("latin-1"), tltype="item")
+    except ValueError:
+        raise _bad_key("starts with a quote but is no structured-field string") from None
+    value, parameters = parsed
+    if not isinstance(value, str) or parameters:
+        raise _bad_key("must be one string without parameters")
+    return value
+
+
+def _bad_key(rule: str) -> Problem:
+    return Problem("invalid_idempotency_key", rule, faults=[Fault("/idempotency_key", rule)])
+
+
+def _too_large(size_bytes: int) -> Problem:
+    return Problem("body_too_large", f"{size_bytes} bytes; at most {BODY_BYTES_MAX} are read")

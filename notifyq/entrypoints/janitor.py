@@ -1,0 +1,89 @@
+"""The janitor's loop: sweep often, tend the leaves now and then, on one connection each."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+
+from notifyq.domain.retention import Retention
+from notifyq.services import maintain
+from notifyq.store import upkeep
+from notifyq.store.db import Conn, DatabaseClock
+
+SWEEP_S = 1.0  # a lease that ran out is in doubt within this
+LEAVES_S = 600.0
+BROKEN_S = 1.0
+
+_log = logging.getLogger("notifyq.maintain")
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What one janitor looks after."""
+
+    cell: int
+    retention: Retention
+    settle_windows_s: Mapping[str, float]  # by provider
+    longest_window_s: float
+    new_id: Callable[[], UUID]
+
+
+async def serve(
+    duties: Duties,
+    *,
+    connect: Callable[[bool], Awaitable[Conn]],
+    clock: DatabaseClock,
+    stop: asyncio.Event,
+) -> None:
+    """Do the duties until `stop`. connect(autocommit) opens a connection."""
+    loops = [
+        asyncio.create_task(_forever(connect, False, SWEEP_S, lambda c: _sweep(c, duties))),
+        asyncio.create_task(_forever(connect, True, LEAVES_S, lambda c: _leaves(c, duties, clock))),
+    ]
+    await stop.wait()
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def _forever(
+    connect: Callable[[bool], Awaitable[Conn]],
+    autocommit: bool,
+    every_s: float,
+    duty: Callable[[Conn], Awaitable[None]],
+) -> None:
+    while True:
+        try:
+            async with await connect(autocommit) as conn:
+                while True:
+                    await duty(conn)
+                    await asyncio.sleep(every_s)
+        except psycopg.Error as error:
+            _log.error("event=janitor.broken error=%s", error)
+            await asyncio.sleep(BROKEN_S)
+
+
+async def _sweep(conn: Conn, duties: Duties) -> None:
+    swept = await maintain.sweep(
+        conn,
+        cell=duties.cell,
+        settle_windows_s=duties.settle_windows_s,
+        longest_window_s=duties.longest_window_s,
+        dedupe_days=duties.retention.dedupe_memory_days,
+        new_id=duties.new_id,
+    )
+    if swept.leases or swept.windows:
+        _log.warning("event=swept leases=%d windows=%d", swept.leases, swept.windows)
+
+
+async def _leaves(conn: Conn, duties: Duties, clock: DatabaseClock) -> None:
+    await clock.set_by(conn)
+    made, dropped = await maintain.tend_leaves(
+        conn, cell=duties.cell, now=clock.now(), retention=duties.retention
+    )
+    gone = await upkeep.forget_workers(conn, cell=duties.cell)
+    if made or dropped or gone:
+        _log.info("event=leaves made=%d dropped=%s workers=%d", made, dropped, gone)

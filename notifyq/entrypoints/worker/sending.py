@@ -1,0 +1,74 @@
+"""One attempt: the last checks before the call, and the call.
+
+It must end before its lease does, by CLOCK_BOOTTIME as it was read before begin: the clock that
+goes on while the machine sleeps. A send is never cancelled.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyq.domain import ids
+from notifyq.domain.model import Due, Message, Ready
+from notifyq.domain.outcome import Misconfigured, NotSent, Outcome, Refusal, Refused
+from notifyq.domain.provider import Provider
+
+# Too little left of a lease to start a call in.
+CALL_S_MIN = 0.05
+# Elsewhere than on Linux the monotonic clock has to do; it stops while the machine sleeps.
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+@dataclass(frozen=True, slots=True)
+class SendRules:
+    """What bounds the sends of one lane, from the settings."""
+
+    timeout_s: float
+    callback_url: str  # without the reference
+    sender: Callable[[str, str], str | None]  # (brand, program) -> the number that speaks
+
+
+def boottime_s() -> float:
+    """Return seconds since boot, suspended time included."""
+    return time.clock_gettime(_BOOTTIME)
+
+
+async def send(
+    ready: Ready,
+    provider: Provider,
+    rules: SendRules,
+    *,
+    cell: int,
+    deadline_s: float,
+    now: Callable[[], datetime],
+) -> Outcome:
+    """Send an attempt that this process began, unless it is too late for it.
+
+    deadline_s: the end of its lease, in boottime_s(). now: the database's time.
+    """
+    due = ready.due
+    left_s = deadline_s - boottime_s()
+    if now() >= due.expires_at:
+        return NotSent("expired")
+    if left_s < CALL_S_MIN:
+        return NotSent("lease_over")
+    sender = rules.sender(due.brand, due.program)
+    if sender is None:
+        return Misconfigured("no_sender")
+    if due.address is None or due.body is None:
+        return Refused(Refusal.CONTENT, "content_gone")
+    reference = ids.reference(cell, due.delivery_id, ready.number)
+    message = Message(
+        reference=reference,
+        to=due.address,
+        sender=sender,
+        body=due.body,
+        callback_url=f"{rules.callback_url}?reference={reference}",
+        validity_s=_validity_s(due, now()),
+    )
+    return await provider.send(message, timeout_s=min(rules.timeout_s, left_s))
+
+
+def _validity_s(due: Due, now: datetime) -> int:
+    return max(1, int((due.expires_at - now).total_seconds()))

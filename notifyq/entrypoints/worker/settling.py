@@ -1,0 +1,126 @@
+"""The settle loop: results wait here for the next commit, and survive a broken connection.
+
+A result that cannot be written in time is not lost, it is overtaken: its attempt's lease ends and
+the delivery is in doubt, which is what the database then knows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import psycopg
+
+from notifyq.domain.model import Post
+from notifyq.services.settle import Ended, Settled, settle
+from notifyq.store.db import Conn, Unknown
+
+BATCH_MAX = 256  # results in one transaction
+BROKEN_S = 0.5  # before a broken connection is opened again
+
+_log = logging.getLogger("notifyq.settle")
+
+
+class Settler:
+    """Writes the results of one lane."""
+
+    def __init__(
+        self,
+        post: Post,
+        *,
+        connect: Callable[[], Awaitable[Conn]],
+        dice: Callable[[], float],
+        new_id: Callable[[], UUID],
+        settle_window_s: float,
+        dedupe_days: int,
+    ) -> None:
+        """post: the lane; each result carries the epoch that its attempt was begun at."""
+        self._post = post
+        self._connect = connect
+        self._dice = dice
+        self._new_id = new_id
+        self._settle_window_s = settle_window_s
+        self._dedupe_days = dedupe_days
+        self._waiting: asyncio.Queue[Ended] = asyncio.Queue()
+
+    def add(self, ended: Ended) -> None:
+        """Hand a result over; returns at once."""
+        self._waiting.put_nowait(ended)
+
+    async def drained(self) -> None:
+        """Return once everything that was handed over is written."""
+        await self._waiting.join()
+
+    async def run(self) -> None:
+        """Write results until cancelled, on one connection after another."""
+        while True:
+            try:
+                async with await self._connect() as conn:
+                    while True:
+                        await self._turn(conn)
+            except psycopg.OperationalError as error:
+                _log.error("event=settle.broken error=%s", error)
+                await asyncio.sleep(BROKEN_S)
+
+    async def _turn(self, conn: Conn) -> None:
+        batch = [await self._waiting.get()]
+        while len(batch) < BATCH_MAX and not self._waiting.empty():
+            batch.append(self._waiting.get_nowait())
+        try:
+            await self._write(conn, batch)
+        except psycopg.OperationalError:
+            self._keep(batch)
+            raise
+        finally:
+            for _ in batch:
+                self._waiting.task_done()
+
+    async def _write(self, conn: Conn, batch: list[Ended]) -> None:
+        """Write a batch; a row that the database refuses is found by halving, and reported."""
+        try:
+            done = await settle(
+                conn,
+                self._post,
+                batch,
+                settle_window_s=self._settle_window_s,
+                dedupe_days=self._dedupe_days,
+                dice=self._dice,
+                new_id=self._new_id,
+            )
+        except (psycopg.DataError, psycopg.IntegrityError):
+            if len(batch) == 1:
+                delivery = batch[0].ready.due.delivery_id
+                _log.exception("event=settle.refused delivery=%s", delivery)
+                return
+            half = len(batch) // 2
+            await self._write(conn, batch[:half])
+            await self._write(conn, batch[half:])
+            return
+        if isinstance(done, Unknown):
+            # Settling again is safe: an attempt that was closed is not closed twice.
+            _log.error("event=settle.unknown why=%s", done.reason)
+            raise psycopg.OperationalError("the fate of settle is not known")
+        _report(batch, done)
+
+    def _keep(self, batch: list[Ended]) -> None:
+        for ended in batch:
+            self._waiting.put_nowait(ended)
+
+
+def _report(batch: list[Ended], done: Settled) -> None:
+    """Log one event a state change; the usual ones at DEBUG, for they are thousands a second."""
+    for ended in batch:
+        delivery = ended.ready.due.delivery_id
+        verdict = done.verdicts[delivery]
+        written = delivery in done.done
+        level = logging.DEBUG if written and verdict.provider_id else logging.WARNING
+        if _log.isEnabledFor(level):
+            _log.log(
+                level,
+                "event=attempt.%s delivery=%s attempt=%d code=%s written=%s",
+                verdict.outcome.value,
+                delivery,
+                ended.ready.number,
+                verdict.code,
+                written,
+            )

@@ -1,0 +1,89 @@
+"""One real server for the session, one migrated template, a clone of it for every test.
+
+`NOTIFYQ_TEST_PG` (16 or 18) picks the major version of the embedded server, newest by default.
+`NOTIFYQ_TEST_DATABASE_URL` names a running server instead; its role must be a superuser.
+"""
+
+import importlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from notifyq.embedded import EmbeddedPostgres
+
+# A commit still waits for its WAL as in production; only an operating system's crash is not
+# survived, which no test makes.
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+_numbers = itertools.count(1)
+
+
+def test_major() -> int | None:
+    """The major version that this run asked for."""
+    return int(os.environ["NOTIFYQ_TEST_PG"]) if os.environ.get("NOTIFYQ_TEST_PG") else None
+
+
+test_major.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """The session's own server. Tests that stop or kill a server start another one."""
+    with EmbeddedPostgres.start(major=test_major(), settings=SETTINGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the tests' server is: host, port, user, password as pytest-postgresql takes them."""
+    url = os.environ.get("NOTIFYQ_TEST_DATABASE_URL") or request.getfixturevalue("cluster").url()
+    info = conninfo_to_dict(url)
+    return {
+        "host": info.get("host", "localhost"),
+        "port": info.get("port", 5432),
+        "user": info.get("user", "postgres"),
+        "password": info.get("password"),
+        "maintenance_dbname": info.get("dbname", "postgres"),
+    }
+
+
+@pytest.fixture(scope="session")
+def template(server: dict[str, Any]) -> Iterator[str]:
+    """The name of a migrated database that is only cloned."""
+    name = f"notifyq_{os.getpid()}_template"
+    with DatabaseJanitor(dbname=name, as_template=True, **server) as janitor:
+        janitor.load(_migrate)
+        yield name
+
+
+@pytest.fixture
+def database_url(server: dict[str, Any], template: str) -> Iterator[str]:
+    """A fresh migrated database, dropped afterwards whoever is still connected."""
+    name = f"notifyq_{os.getpid()}_{next(_numbers)}"
+    with DatabaseJanitor(dbname=name, template_dbname=template, **server):
+        yield _url(dbname=name, **server)
+
+
+@pytest.fixture
+async def conn(database_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """An autocommit connection to the test's database."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def _migrate(**where: Any) -> None:
+    # Imported here, so that the tests which need no schema do not need the migrations either.
+    importlib.import_module("notifyq.migrate").upgrade(_url(**where))
+
+
+def _url(host: str, port: object, user: str, dbname: str, password: str | None, **_: Any) -> str:
+    query = {"host": host, "port": port, "user": user}
+    if password:
+        query["password"] = password
+    return f"postgresql:///{quote(dbname, safe='')}?{urlencode(query, quote_via=quote)}"
