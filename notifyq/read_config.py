@@ -209,7 +209,8 @@ def _fault(where: str, detail: ErrorDetails) -> str:
     path = ".".join(
         [where, *(str(part) for part in detail["loc"])] if where else map(str, detail["loc"])
     )
-    if "auth_token" in detail["loc"]:  # what stands there instead may be the secret itself
+    if where.startswith("providers.") and detail["loc"][:1] == ("auth_token",):
+        # What stands there instead may be the secret itself: it is not shown.
         return f'{where}.auth_token: must be {{ env = "NAME" }} or {{ file = "PATH" }}'
     if detail["type"] == "extra_forbidden":
         return f"{path}: unknown setting"

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import psycopg
@@ -24,6 +24,7 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes, Rules, render_accepted
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.running import keep_running
 from notifyq.store import db, fence, lanes, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
@@ -110,16 +111,18 @@ async def _why_not_ready(pool: db.Pool, region: str) -> str | None:
 
 
 async def _hint_forever(hints: wakeup.Hints, url: str) -> None:
-    while True:
-        with suppress(psycopg.Error):  # a lost hint costs one poll
-            async with await db.connect(url, autocommit=True) as conn:
-                await hints.send_forever(conn)
-        await asyncio.sleep(RECONNECT_S)
+    async def on_one_connection() -> None:
+        async with await db.connect(url, autocommit=True) as conn:
+            await hints.send_forever(conn)
+
+    await keep_running("hints", on_one_connection, pause_s=RECONNECT_S)
 
 
 async def _set_clock_forever(clock: db.DatabaseClock, pool: db.Pool) -> None:
-    while True:
-        with suppress(psycopg.Error):
+    async def once() -> None:
+        while True:
+            await asyncio.sleep(CLOCK_S)
             async with pool.connection() as conn:
                 await clock.set_by(conn)
-        await asyncio.sleep(CLOCK_S)
+
+    await keep_running("clock", once, pause_s=RECONNECT_S)

@@ -28,9 +28,7 @@ def tenant() -> None:
 async def create(name: str, brand: str | None) -> None:
     """Create a tenant."""
     async with await db.connect(database_url(settings()), autocommit=True) as conn:
-        made = await tenants.create(
-            conn, cell=CELL, name=name, brand=brand or name, actor=actor()
-        )
+        made = await tenants.create(conn, cell=CELL, name=name, brand=brand or name, actor=actor())
     if not made:
         raise Failed(f"tenant {name} is there already")
     click.echo(f"tenant {name} created")

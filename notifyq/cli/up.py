@@ -144,7 +144,7 @@ def _say_hello(port: int, sandbox_port: int, key: str, url: str) -> None:
     click.echo(f"""
 API       http://127.0.0.1:{port}        docs: /docs
 Sandbox   http://127.0.0.1:{sandbox_port}/sandbox/messages   what its providers received
-Database  {url}{'' if psql else '   (psql is not installed)'}
+Database  {url}{"" if psql else "   (psql is not installed)"}
 Test key  {key}
 
 curl -i http://127.0.0.1:{port}/v1/notifications \\

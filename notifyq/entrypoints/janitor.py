@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import psycopg
-
 from notifyq.domain.retention import Retention
+from notifyq.running import keep_running
 from notifyq.services import maintain
 from notifyq.store import upkeep
 from notifyq.store.db import Conn, DatabaseClock
@@ -55,15 +54,13 @@ async def _forever(
     every_s: float,
     duty: Callable[[Conn], Awaitable[None]],
 ) -> None:
-    while True:
-        try:
-            async with await connect(autocommit) as conn:
-                while True:
-                    await duty(conn)
-                    await asyncio.sleep(every_s)
-        except psycopg.Error as error:
-            _log.error("event=janitor.broken error=%s", error)
-            await asyncio.sleep(BROKEN_S)
+    async def on_one_connection() -> None:
+        async with await connect(autocommit) as conn:
+            while True:
+                await duty(conn)
+                await asyncio.sleep(every_s)
+
+    await keep_running("janitor", on_one_connection, pause_s=BROKEN_S)
 
 
 async def _sweep(conn: Conn, duties: Duties) -> None:

@@ -46,7 +46,8 @@ SELECT c.relname, array_agg(a.attname::text ORDER BY array_position(k.conkey, a.
  GROUP BY c.relname
 """
 # notifyq_app runs API and workers (the janitor makes and drops leaves, so it connects as the
-# schema's owner, as `db migrate` does); it can neither change evidence nor read the secret of address keys.
+# schema's owner, as `db migrate` does); it can neither change evidence nor read the secret of
+# address keys.
 # notifyq_audit reads what is no content: numbers are looked up by notifyq.address_key(text).
 _ROLES: LiteralString = """
 DO $$
@@ -94,7 +95,7 @@ async def differences(conn: Conn) -> list[str]:
         (table, column): (kind, required)
         for table, column, kind, required in await (await conn.execute(_COLUMNS)).fetchall()
     }
-    keys = dict(await (await conn.execute(_PRIMARY_KEYS)).fetchall())
+    keys: dict[str, list[str]] = dict(await (await conn.execute(_PRIMARY_KEYS)).fetchall())
     wanted = {
         (table.name, column.name): (_type(column), not column.nullable)
         for table in metadata.tables.values()

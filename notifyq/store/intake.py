@@ -185,9 +185,16 @@ async def known(
     }
     cursor = await conn.execute(KNOWN, parameters)
     found = {}
-    for key_hash, tenant_id, print_, finished, notification_id, status, body, _ in (
-        await cursor.fetchall()
-    ):
+    for (
+        key_hash,
+        tenant_id,
+        print_,
+        finished,
+        notification_id,
+        status,
+        body,
+        _,
+    ) in await cursor.fetchall():
         row = KnownKey(print_, finished, status, body)
         found[tenant_id, key_hash] = (row, notification_id)
     return found

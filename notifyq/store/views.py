@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, literal, select
+from sqlalchemy import Text, and_, case, cast, exists, func, literal, select
 
 from notifyq.domain.ids import DELIVERIES_MAX, notification_of
 from notifyq.store.db import Conn, rows
@@ -55,7 +55,9 @@ async def deliveries_of(conn: Conn, *, cell: int, notification_id: UUID) -> list
         .where(attempt.c.cell == d.cell, attempt.c.delivery_id == d.id)
         .scalar_subquery()
     )
-    shown = case((and_(d.state == "pending", open_attempt), literal("sending")), else_=d.state)
+    shown = case(
+        (and_(d.state == "pending", open_attempt), literal("sending")), else_=cast(d.state, Text)
+    )
     due = select(job.c.due).where(job.c.cell == d.cell, job.c.delivery_id == d.id)
     columns = [d.id, d.channel, shown.label("state"), d.reason, d.not_before, d.expires_at]
     columns += [d.changed_at, tries.label("attempts"), due.scalar_subquery().label("due")]

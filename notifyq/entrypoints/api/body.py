@@ -160,17 +160,22 @@ def _fault(detail: ErrorDetails) -> Fault:
             return Fault(pointer, "is required")
         case "string_too_long" | "string_too_short" | "too_long" | "too_short":
             return Fault(pointer, _sized(detail))
+        case "string_pattern_mismatch":
+            return Fault(pointer, _PATTERN_RULES[str(path[-1])])
         case _:
             return Fault(pointer, detail["msg"][0].lower() + detail["msg"][1:])
 
 
+# What a pattern asks for, in words, by the field's name.
+_PATTERN_RULES = {
+    "category": "must be lower-case words and digits joined by . _ or -, like order.shipped",
+    "locale": "must be a language tag, like en-US",
+}
+
+
 def _sized(detail: ErrorDetails) -> str:
-    bounds = detail.get("ctx", {})
-    bound = (
-        f"at most {bounds['max_length']}"
-        if "max_length" in bounds
-        else (f"at least {bounds['min_length']}")
-    )
-    what = "characters" if detail["type"].startswith("string") else "entries"
-    given = detail["input"]
-    return f"must have {bound} {what}, has {len(given)}"
+    bounds, given = detail.get("ctx", {}), detail["input"]
+    what = "characters" if isinstance(given, str) else "entries"
+    if "max_length" in bounds:
+        return f"must have at most {bounds['max_length']} {what}, has {len(given)}"
+    return f"must have at least {bounds['min_length']} {what}, has {len(given)}"

@@ -5,21 +5,21 @@ at once) and accept it in one transaction. A request's answer waits for exactly 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-import psycopg
-
 from notifyq.domain.model import Channel
+from notifyq.running import keep_running
 from notifyq.services.accept import LOCK_TIMEOUT_MS, Answer, Ask, Planned, Reply, accept
 from notifyq.store.db import Conn, Unknown
 
 LOOPS = 2  # connections that accept, in one process
 BATCH_MAX = 64  # requests in one transaction
 WAITING_MAX = 2_000  # beyond this the answer is 503 at once: nobody would wait that long
+BROKEN_S = 0.2  # before a broken connection is opened again
 
-_log = logging.getLogger("notifyq.accept")
+
+_Waiting = tuple[Ask, "asyncio.Future[Reply]"]
 
 
 class Busy(Exception):
@@ -44,7 +44,7 @@ class Gatherer:
         self._dice = dice
         self._render = render
         self._accepted = accepted
-        self._waiting: asyncio.Queue[tuple[Ask, asyncio.Future[Reply]]] = asyncio.Queue(WAITING_MAX)
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -67,24 +67,22 @@ class Gatherer:
         return await reply
 
     async def _run(self) -> None:
-        conn: Conn | None = None
+        await keep_running("accept", self._on_one_connection, pause_s=BROKEN_S)
+
+    async def _on_one_connection(self) -> None:
+        batch = await self._next()
+        # Whatever goes wrong below, everybody who waits is answered; and nothing was accepted
+        # then, for a commit that failed is Unknown and not an exception.
+        replies: list[Reply] = [Unknown("the database does not answer")] * len(batch)
         try:
-            while True:
-                batch = await self._next()
-                try:
-                    if conn is None or conn.closed or conn.broken:
-                        conn = await self._open()
+            async with await self._open() as conn:
+                while True:
                     replies = await self._accept(conn, [ask for ask, _ in batch])
-                except psycopg.Error as error:
-                    # Nothing was committed: a failed commit is Unknown, not an exception.
-                    _log.error("event=accept.failed count=%d error=%s", len(batch), error)
-                    replies = [Unknown("the database did not answer")] * len(batch)
-                for (_, waiting), reply in zip(batch, replies, strict=True):
-                    if not waiting.done():  # the client may have gone
-                        waiting.set_result(reply)
+                    _hand_out(batch, replies)
+                    batch = await self._next()
+                    replies = [Unknown("the database does not answer")] * len(batch)
         finally:
-            if conn is not None:
-                await conn.close()
+            _hand_out(batch, replies)
 
     async def _open(self) -> Conn:
         conn = await self._connect()
@@ -92,7 +90,7 @@ class Gatherer:
         await conn.commit()
         return conn
 
-    async def _next(self) -> list[tuple[Ask, asyncio.Future[Reply]]]:
+    async def _next(self) -> list[_Waiting]:
         batch = [await self._waiting.get()]
         while len(batch) < BATCH_MAX and not self._waiting.empty():
             batch.append(self._waiting.get_nowait())
@@ -105,3 +103,9 @@ class Gatherer:
                 for part in ask.parts:
                     self._accepted(part.channel)
         return replies
+
+
+def _hand_out(batch: list[_Waiting], replies: list[Reply]) -> None:
+    for (_, waiting), reply in zip(batch, replies, strict=True):
+        if not waiting.done():  # the client may have gone, or was answered already
+            waiting.set_result(reply)

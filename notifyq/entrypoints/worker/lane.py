@@ -17,6 +17,7 @@ from notifyq.domain.provider import Provider
 from notifyq.entrypoints.worker.sending import SendRules, boottime_s, send
 from notifyq.entrypoints.worker.settling import Settler
 from notifyq.errors import FenceLost
+from notifyq.running import first_of, keep_running
 from notifyq.services.deliver import Turn, begin_due
 from notifyq.services.settle import Ended
 from notifyq.store import fence
@@ -84,7 +85,12 @@ class LaneWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; returns when every send has ended and was settled."""
         settling = asyncio.create_task(self._settler.run())
-        await self._claim_until(stop)
+        await keep_running(
+            f"claim.{self._provider.name}",
+            lambda: self._claim_until(stop),
+            pause_s=BROKEN_S,
+            stop=stop,
+        )
         while self._sends:
             await asyncio.wait(self._sends)
         await self._settler.drained()
@@ -92,14 +98,9 @@ class LaneWorker:
         await asyncio.gather(settling, return_exceptions=True)
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                async with await self._connect() as conn:
-                    await self._heed_fence(conn, stop)
-                    await self._claim_on(conn, stop)
-            except psycopg.Error as error:
-                _log.error("event=claim.broken lane=%s error=%s", self._provider.name, error)
-                await _first(stop, timeout_s=BROKEN_S)
+        async with await self._connect() as conn:
+            await self._heed_fence(conn, stop)
+            await self._claim_on(conn, stop)
 
     async def _claim_on(self, conn: Conn, stop: asyncio.Event) -> None:
         poll_s = POLL_S_MIN
@@ -109,7 +110,7 @@ class LaneWorker:
             room = self._rules.max_in_flight - len(self._sends)
             if room < least_room:
                 self._room_again.clear()
-                await _first(self._room_again, stop)
+                await first_of(self._room_again, stop)
                 continue
             self.wake.clear()
             try:
@@ -120,7 +121,7 @@ class LaneWorker:
                 continue
             if claimed < room:
                 poll_s = POLL_S_MIN if claimed else min(POLL_S_MAX, poll_s * 2)
-                await _first(self.wake, stop, timeout_s=poll_s * self._dice.uniform(0.8, 1.2))
+                await first_of(self.wake, stop, timeout_s=poll_s * self._dice.uniform(0.8, 1.2))
 
     async def _claim(self, conn: Conn, room: int) -> int:
         """Claim once and start what may be sent; return how many jobs were claimed."""
@@ -167,7 +168,7 @@ class LaneWorker:
             if found is not None and found.lets(self.post.region):
                 self.post = replace(self.post, epoch=found.epoch)
                 return
-            await _first(stop, timeout_s=FENCED_S)
+            await first_of(stop, timeout_s=FENCED_S)
 
     def _waters(self) -> list[datetime]:
         now_s = time.monotonic()
@@ -193,11 +194,3 @@ class LaneWorker:
 
     def _new_id(self) -> UUID:
         return new_notification_id(self._clock.now(), self._dice.getrandbits(64))
-
-
-async def _first(*events: asyncio.Event, timeout_s: float | None = None) -> None:
-    """Wait until one of the events is set, or the time is over."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()

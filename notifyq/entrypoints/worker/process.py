@@ -5,10 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-import psycopg
-
 from notifyq.domain.model import Channel
 from notifyq.entrypoints.worker.lane import LaneWorker
+from notifyq.running import keep_running
 from notifyq.store import lanes, wakeup
 from notifyq.store.db import Conn, DatabaseClock
 
@@ -31,8 +30,10 @@ async def serve(
     connect: gives autocommit connections, for the heartbeat and for hints.
     """
     background = [
-        asyncio.create_task(_again(_beat, connect, workers, worker_id, clock)),
-        asyncio.create_task(_again(_listen, connect, workers)),
+        asyncio.create_task(
+            _on_connections(connect, "heartbeat", lambda c: _beat(c, workers, worker_id, clock))
+        ),
+        asyncio.create_task(_on_connections(connect, "hints", lambda c: _listen(c, workers))),
     ]
     _log.info("event=worker.started worker=%s lanes=%d", worker_id, len(workers))
     await asyncio.gather(*(worker.run(stop) for worker in workers))
@@ -45,19 +46,16 @@ async def serve(
     _log.info("event=worker.stopped worker=%s", worker_id)
 
 
-async def _again(
-    work: Callable[..., Awaitable[None]],
-    connect: Callable[[], Awaitable[Conn]],
-    *arguments: object,
+async def _on_connections(
+    connect: Callable[[], Awaitable[Conn]], name: str, work: Callable[[Conn], Awaitable[None]]
 ) -> None:
     """Do `work` on one connection after another until cancelled."""
-    while True:
-        try:
-            async with await connect() as conn:
-                await work(conn, *arguments)
-        except psycopg.Error as error:
-            _log.error("event=worker.broken part=%s error=%s", work.__name__, error)
-        await asyncio.sleep(BROKEN_S)
+
+    async def once() -> None:
+        async with await connect() as conn:
+            await work(conn)
+
+    await keep_running(name, once, pause_s=BROKEN_S)
 
 
 async def _beat(

@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from notifyq.domain.model import Post
+from notifyq.running import keep_running
 from notifyq.services.settle import Ended, Settled, settle
 from notifyq.store.db import Conn, Unknown
 
@@ -53,25 +54,26 @@ class Settler:
 
     async def run(self) -> None:
         """Write results until cancelled, on one connection after another."""
-        while True:
-            try:
-                async with await self._connect() as conn:
-                    while True:
-                        await self._turn(conn)
-            except psycopg.OperationalError as error:
-                _log.error("event=settle.broken error=%s", error)
-                await asyncio.sleep(BROKEN_S)
+        await keep_running("settle", self._forever, pause_s=BROKEN_S)
+
+    async def _forever(self) -> None:
+        async with await self._connect() as conn:
+            while True:
+                await self._turn(conn)
 
     async def _turn(self, conn: Conn) -> None:
         batch = [await self._waiting.get()]
         while len(batch) < BATCH_MAX and not self._waiting.empty():
             batch.append(self._waiting.get_nowait())
+        written = False
         try:
             await self._write(conn, batch)
-        except psycopg.OperationalError:
-            self._keep(batch)
-            raise
+            written = True
         finally:
+            if not written:
+                # Settling again is safe: an attempt that was closed is not closed twice.
+                for ended in batch:
+                    self._waiting.put_nowait(ended)
             for _ in batch:
                 self._waiting.task_done()
 
@@ -97,14 +99,8 @@ class Settler:
             await self._write(conn, batch[half:])
             return
         if isinstance(done, Unknown):
-            # Settling again is safe: an attempt that was closed is not closed twice.
-            _log.error("event=settle.unknown why=%s", done.reason)
-            raise psycopg.OperationalError("the fate of settle is not known")
+            raise psycopg.OperationalError(f"the fate of settle is not known: {done.reason}")
         _report(batch, done)
-
-    def _keep(self, batch: list[Ended]) -> None:
-        for ended in batch:
-            self._waiting.put_nowait(ended)
 
 
 def _report(batch: list[Ended], done: Settled) -> None:

@@ -1,0 +1,159 @@
+"""The demo's stage: a database, the parts as processes of their own, and what can be asked."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import psycopg
+
+from notifyq import migrate
+from notifyq.embedded import EmbeddedPostgres
+
+WAIT_S = 45.0  # longer than a lease: what is late by more is stuck
+
+
+class DemoFailed(Exception):
+    """Something is not as it should be; the sentence says what."""
+
+
+@dataclass
+class Stage:
+    """Everything that runs, and how to reach it."""
+
+    url: str
+    api: str
+    sandbox: str
+    environ: dict[str, str]
+    logs: Path
+    parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, part: str, *arguments: str) -> None:
+        """Start a part of notifyq as a process of its own."""
+        with (self.logs / f"{part}.log").open("ab") as log:
+            command = [sys.executable, "-m", "notifyq", *arguments]
+            self.parts[part] = subprocess.Popen(
+                command, env=self.environ, stdout=log, stderr=log, cwd=self.logs
+            )
+
+    def kill(self, part: str) -> int:
+        """kill -9 a part; return its pid."""
+        process = self.parts.pop(part)
+        process.kill()
+        process.wait()
+        return process.pid
+
+    def notifyq(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of notifyq to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "notifyq", *arguments],
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            return conn.execute(statement.encode(), parameters).fetchall()
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return what the sandbox's providers really accepted, all of it."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = httpx.get(f"{self.sandbox}/sandbox/messages?limit=1000{cursor}").json()
+            found += page["data"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={page['next_cursor']}"
+
+    def stop(self) -> None:
+        """End all parts, those that provide last."""
+        for process in self.parts.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.parts.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Yield a running stage; at the end nothing of it is left."""
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(TemporaryDirectory(prefix="notifyq-demo-")))
+        server = stack.enter_context(EmbeddedPostgres.start())
+        migrate.upgrade(server.url(), actor="demo")
+        api_port, sandbox_port = _free_port(), _free_port()
+        made = Stage(
+            url=server.url(),
+            api=f"http://127.0.0.1:{api_port}",
+            sandbox=f"http://127.0.0.1:{sandbox_port}",
+            environ=os.environ
+            | {
+                "NOTIFYQ_DATABASE_URL": server.url(),
+                "NOTIFYQ_BIND": f"127.0.0.1:{api_port}",
+                "NOTIFYQ_PUBLIC_URL": f"http://127.0.0.1:{api_port}",
+                "NOTIFYQ_SANDBOX_URL": f"http://127.0.0.1:{sandbox_port}",
+                "NOTIFYQ_URL": f"http://127.0.0.1:{api_port}",
+                "NOTIFYQ_CONFIG": str(Path(__file__).with_name("demo.toml")),
+                "NOTIFYQ_ACTOR": "demo",
+            },
+            logs=logs,
+        )
+        stack.callback(made.stop)
+        made.start("sandbox", "sandbox", "--port", str(sandbox_port))
+        made.start("api", "api")
+        made.start("janitor", "janitor")
+        made.start("worker", "worker", "--channel", "all")
+        until(lambda: _answers(f"{made.sandbox}/healthz"), "the sandbox answers")
+        until(lambda: _answers(f"{made.api}/readyz"), "the API answers")
+        yield made
+
+
+def until(true: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> float:
+    """Wait until `true()`; return the seconds it took, DemoFailed if it never came."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > wait_s:
+            raise DemoFailed(f"waited {wait_s:g} s for this in vain: {what}")
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def expected() -> dict[str, Any]:
+    """Return what the samples' own file says must become of them."""
+    return json.loads((samples() / "expected.json").read_text(encoding="utf-8"))
+
+
+def samples() -> Path:
+    """Return the folder of the samples."""
+    return Path(migrate.__file__).with_name("samples")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

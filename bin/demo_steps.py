@@ -1,0 +1,210 @@
+"""The demo: the samples over HTTP, a repeated POST, an opt-out, a worker killed in mid-send.
+
+Exit 0 only if every delivery is where it should be and nobody received anything twice.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from bin.demo_stage import DemoFailed, Stage, expected, samples, stage, until
+from notifyq.cli.tenants import SCOPES, make_key
+from notifyq.store import db, tenants
+
+OPTED_OUT_PER_TENANT = 1
+HELD_BEFORE, HELD_AFTER = "+12025550160", "+12025550161"
+TEXT = {HELD_BEFORE: "Held before it was accepted.", HELD_AFTER: "Held after it was accepted."}
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    began = time.monotonic()
+    try:
+        with stage() as running:
+            _say(f"API {running.api}   sandbox {running.sandbox}")
+            keys = asyncio.run(_tenants(running))
+            stopped = _opt_out(running)
+            _send_samples(running, keys)
+            _repeat(running, keys["acme-rides"])
+            killed = _kill_a_worker(running, keys["acme-rides"])
+            _settle_down(running)
+            ok = _table(running, stopped, killed)
+            _explain(running, next(iter(stopped.values())))
+    except DemoFailed as error:
+        click.echo(f"\nNOT AS IT SHOULD BE: {error}", err=True)
+        return 1
+    verdict = "All as it should be" if ok else "NOT AS IT SHOULD BE"
+    _say(f"{verdict}; {time.monotonic() - began:.0f} s")
+    return 0 if ok else 1
+
+
+async def _tenants(running: Stage) -> dict[str, str]:
+    keys = {}
+    for name in expected():
+        async with await db.connect(running.url, autocommit=True) as conn:
+            await tenants.create(conn, cell=0, name=name, brand=name, actor="demo")
+        keys[name] = await make_key(running.url, tenant=name, test=True, scopes=SCOPES, by="demo")
+    return keys
+
+
+def _opt_out(running: Stage) -> dict[str, str]:
+    """Opt one recipient of each tenant out; return {tenant: number}."""
+    stopped = {}
+    for name in expected():
+        refused = expected()[name]["refused"]
+        lines = (samples() / f"{name}.ndjson").read_text(encoding="utf-8").splitlines()
+        good = [line for n, line in enumerate(lines, 1) if line and str(n) not in refused]
+        stopped[name] = json.loads(good[0])["recipient"]["phone"]
+        done = running.notifyq(
+            "optout", "add", stopped[name], "--brand", name, "--reason", "asked by phone"
+        )
+        _must(done.returncode == 0, f"optout add: {done.stderr}")
+    _say(f"opted out before anything was sent: {', '.join(stopped.values())}")
+    return stopped
+
+
+def _send_samples(running: Stage, keys: dict[str, str]) -> None:
+    for name, wanted in expected().items():
+        path = str(samples() / f"{name}.ndjson")
+        done = running.notifyq("send", path, "--json", NOTIFYQ_API_KEY=keys[name])
+        report = json.loads(done.stdout)
+        refused = {
+            str(r["line"]): (r["status"], r["code"], r.get("pointer")) for r in report["refused"]
+        }
+        should = {
+            line: (r["status"], r["code"], r.get("pointer"))
+            for line, r in wanted["refused"].items()
+        }
+        for line in sorted(refused.keys() | should.keys(), key=int):
+            _must(
+                refused.get(line) == should.get(line),
+                f"{name} line {line}: refused {refused.get(line)}, expected {should.get(line)}",
+            )
+        accepted = Counter(line["replayed"] for line in report["accepted"])
+        _must(accepted[False] == wanted["accepted"], f"{name}: {accepted[False]} accepted")
+        _must(accepted[True] == wanted["replayed"], f"{name}: {accepted[True]} replayed")
+        _say(
+            f"{name}: {wanted['lines']} lines, {accepted[False]} accepted, "
+            f"{accepted[True]} replayed, {len(refused)} refused, each with its expected reason"
+        )
+
+
+def _repeat(running: Stage, key: str) -> None:
+    first, again = (_post(running, key, "demo-repeat", "+12025550162", "Once.") for _ in "ab")
+    _must(first.content == again.content, "a repeated POST got another answer")
+    _must(again.headers.get("idempotent-replayed") == "true", "the replay is not marked")
+    _say("a POST repeated with its key: the same bytes again, Idempotent-Replayed: true")
+
+
+def _kill_a_worker(running: Stage, key: str) -> dict[str, str]:
+    """kill -9 the worker while the provider holds two requests; return {number: delivery}."""
+    for number, fault in ((HELD_BEFORE, "hold_before_accept"), (HELD_AFTER, "hold_after_accept")):
+        script = {"vendor": "twilio", "match": {"to": number}, "fault": fault}
+        httpx.post(f"{running.sandbox}/sandbox/faults", json=script).raise_for_status()
+    made = {}
+    for number, text in TEXT.items():
+        answer = _post(running, key, f"demo-{number}", number, text)
+        made[number] = answer.json()["deliveries"][0]["id"]
+    until(lambda: len(_held(running)) == 2, "the sandbox holds both requests")
+    pid = running.kill("worker")
+    _say(f"kill -9 of worker {pid} while the provider holds a request before and one after")
+    running.start("worker", "worker", "--channel", "all")
+    return made
+
+
+def _settle_down(running: Stage) -> None:
+    waiting = "SELECT count(*) FROM notifyq.delivery WHERE state IN ('pending', 'sent')"
+    took_s = until(lambda: running.rows(waiting)[0][0] == 0, "no delivery is pending or sent", 90)
+    _say(f"everything came to rest after {took_s:.1f} s")
+
+
+def _table(running: Stage, stopped: dict[str, str], killed: dict[str, str]) -> bool:
+    """Print what became of everything; return whether all is as it should be."""
+    received = running.received()
+    by_delivery = Counter(message["reference"][:29] for message in received)
+    by_person = Counter((message["to"], message["body"]) for message in received)
+    states = running.rows(
+        """SELECT t.name, d.state::text, coalesce(d.reason, ''), count(*)
+             FROM notifyq.delivery d JOIN notifyq.tenant t ON t.cell = d.cell AND t.id = d.tenant_id
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+    )
+    table = Table("tenant", "state", "reason", "deliveries", title="What became of them", box=None)
+    for tenant, state, reason, count in states:
+        table.add_row(tenant, state, reason, str(count))
+    Console(width=100).print(table)
+    twice = [key for key, count in (by_delivery + by_person).items() if count > 1]
+    _say(f"the providers accepted {len(received)} messages; received twice: {len(twice)}")
+    before, after = (_state(running, killed[n]) for n in (HELD_BEFORE, HELD_AFTER))
+    _say(f"held before acceptance: {before}; the provider has it {_times(received, HELD_BEFORE)}x")
+    _say(f"held after acceptance:  {after}; the provider has it {_times(received, HELD_AFTER)}x")
+    delivered = sum(count for _, state, _, count in states if state == "delivered")
+    unsent = {state for _, state, _, _ in states} - {"delivered", "suppressed", "in_doubt"}
+    to_stopped = [m for m in received if m["to"] in stopped.values()]
+    wanted = sum(entry["accepted"] for entry in expected().values()) + 3
+    checks = {
+        "nobody received anything twice": not twice,
+        "every acceptance is a delivery that says so": delivered == len(received),
+        "all but the opted-out and the one in doubt were delivered": not unsent,
+        "nothing was lost": sum(row[3] for row in states) == wanted,
+        "nobody who opted out received anything": not to_stopped,
+        "held before: in doubt, not sent again": before == "in_doubt (lease_expired)"
+        and _times(received, HELD_BEFORE) == 0,
+        "held after: settled by its callback": after == "delivered"
+        and _times(received, HELD_AFTER) == 1,
+    }
+    for claim, holds in checks.items():
+        _say(f"{'ok ' if holds else 'NO '} {claim}")
+    return all(checks.values())
+
+
+def _explain(running: Stage, number: str) -> None:
+    _say(f"\nWhy did {number} get nothing? notifyq show {number}")
+    click.echo("\n".join(running.notifyq("show", number).stdout.splitlines()[:14]))
+
+
+def _post(running: Stage, key: str, idempotency_key: str, number: str, text: str) -> httpx.Response:
+    content = {
+        "recipient": {"phone": number},
+        "category": "order.shipped",
+        "content": {"sms": {"body": text}},
+    }
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency_key}
+    answer = httpx.post(f"{running.api}/v1/notifications", json=content, headers=headers)
+    _must(answer.status_code == 202, f"{answer.status_code}: {answer.text}")
+    return answer
+
+
+def _held(running: Stage) -> list[Any]:
+    held: list[Any] = httpx.get(f"{running.sandbox}/sandbox/held").json()["data"]
+    return held
+
+
+def _state(running: Stage, delivery: str) -> str:
+    shown = json.loads(running.notifyq("show", delivery, "--json").stdout)
+    found = next(d for d in shown[0]["deliveries"] if d["id"] == delivery)
+    return found["state"] + (f" ({found['reason']})" if found["reason"] else "")
+
+
+def _times(received: list[dict[str, Any]], number: str) -> int:
+    return sum(message["to"] == number for message in received)
+
+
+def _must(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DemoFailed(otherwise)
+
+
+def _say(text: str) -> None:
+    click.echo(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

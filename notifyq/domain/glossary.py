@@ -1,0 +1,35 @@
+"""What states and reasons mean, in a sentence each: for the README and for `/docs`."""
+
+from notifyq.domain.states import Reason, State
+
+STATES: dict[State, str] = {
+    State.STANDBY: "its turn has not come (nothing makes this state yet)",
+    State.PENDING: "a job exists; shown as `sending` while an attempt is open",
+    State.IN_DOUBT: "it may have been carried out; evidence is waited for",
+    State.SENT: "the provider took it",
+    State.DELIVERED: "the provider says that it arrived",
+    State.UNDELIVERED: "the provider took it, and says that it did not arrive",
+    State.UNKNOWN: "no evidence came within the settle window; never sent again by itself",
+    State.SUPPRESSED: "not sent: the recipient does not want it",
+    State.EXPIRED: "not sent: it was no longer worth it",
+    State.CANCELED: "not sent: the producer called it back (nothing makes this state yet)",
+    State.DEAD: "definitely not carried out, and given up; see the dead letter",
+}
+
+REASONS: dict[Reason, str] = {
+    Reason.NOT_BEFORE: "waits for the time that the producer asked for",
+    Reason.RETRY_THROTTLED: "the provider was asked too fast; it is tried again",
+    Reason.RETRY_UNAVAILABLE: "the provider could not; it is tried again",
+    Reason.RETRY_NOT_SENT: "nothing left this machine; it is tried again",
+    Reason.RETRY_MISCONFIGURED: "credentials or sender are refused; tried again until it expires",
+    Reason.ANSWER_LOST: "the provider's answer was lost, or said nothing",
+    Reason.LEASE_EXPIRED: "the worker that was sending it did not report in time",
+    Reason.OUTCOME_UNKNOWN: "no evidence came within the settle window",
+    Reason.OPTED_OUT: "an opt-out of this brand and channel stands",
+    Reason.OPTED_OUT_AT_PROVIDER: "the provider knows of an opt-out to this sender",
+    Reason.EXPIRED: "`expires_at` passed before it could be sent",
+    Reason.REFUSED_ADDRESS: "the provider says that the number cannot get it",
+    Reason.REFUSED_CONTENT: "the provider says that this text can never be sent",
+    Reason.RETRIES_EXHAUSTED: "12 tries that definitely did not get through",
+    Reason.UNDELIVERED: "the provider's receipt says so; its code is in the timeline",
+}
