@@ -2,7 +2,7 @@
 
 import click
 
-from notifyq.cli import database, serve, tenants, up
+from notifyq.cli import database, doctor, optout, send, serve, show, tenants, up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,5 +20,9 @@ for command in (
     database.db,
     tenants.tenant,
     tenants.key,
+    send.send,
+    show.show,
+    optout.optout,
+    doctor.doctor,
 ):
     main.add_command(command)
