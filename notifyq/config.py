@@ -58,7 +58,7 @@ class FileSecret(Table):
 
     def reveal(self, _: Mapping[str, str]) -> str:
         """Return the secret; OSError when the file cannot be read."""
-        return Path(self.file).read_text(encoding="utf-8").removesuffix("\n")
+        return Path(self.file).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
 
 
 class ProviderSettings(Table):

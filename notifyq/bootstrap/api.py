@@ -25,6 +25,7 @@ from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes, Rules, render_accepted
 from notifyq.entrypoints.api.reading import Doorkeeper
 from notifyq.running import keep_running
+from notifyq.services.accept import LOCK_TIMEOUT_MS
 from notifyq.store import db, fence, lanes, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
@@ -55,7 +56,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         sending = asyncio.create_task(_hint_forever(hints, url))
         stack.callback(sending.cancel)
         gatherer = Gatherer(
-            partial(db.connect, url, hot=True),
+            partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
             now=clock.now,
             dice=secrets.randbits,
             render=partial(render_accepted, durability=await _durability(notifier)),

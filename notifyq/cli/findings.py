@@ -128,9 +128,9 @@ def fenced(found: fence.Fence | None, region: str) -> Finding:
 
 def waiting(found: health.Waiting) -> Finding:
     """What is due is being sent."""
-    seen = f"{found.workers} workers" if found.workers else "no worker"
-    what = f"{found.due} due, the oldest for {found.oldest_s:.0f} s; {seen} seen in the last "
-    what += f"{health.WORKER_SEEN_S} s"
+    seen = {0: "no worker", 1: "1 worker"}.get(found.workers, f"{found.workers} workers")
+    due = f"{found.due} due, the oldest for {found.oldest_s:.0f} s" if found.due else "nothing due"
+    what = f"{due}; {seen} seen in the last {health.WORKER_SEEN_S} s"
     if found.oldest_s <= DUE_S_MAX:
         return ok("waiting", what)
     if not found.workers:

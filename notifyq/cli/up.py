@@ -25,6 +25,7 @@ from notifyq.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from notifyq.store import db, tenants
 
 READY_S = 30.0
+POLL_S = 0.1
 STOP_S = 25.0  # more than a part needs to drain
 RESTART_S = 1.0
 DEMO_TENANT = "demo"
@@ -120,17 +121,20 @@ async def _end(process: asyncio.subprocess.Process, exited: "asyncio.Task[int]")
 
 
 async def _answering(url: str, stop: asyncio.Event) -> None:
+    """Return once a part answers, or the end was asked for."""
     async with httpx.AsyncClient() as client:
-        for _ in range(int(READY_S / 0.1)):
-            if stop.is_set():
+        for _ in range(int(READY_S / POLL_S)):
+            if stop.is_set() or await _answers(client, url):
                 return
-            try:
-                if (await client.get(url)).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_S)
     raise Failed(f"{url} did not answer within {READY_S:g} s")
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def _demo_key(url: str) -> str:

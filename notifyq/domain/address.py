@@ -4,7 +4,13 @@ The only rule module that leans on an outside package: numbering plans are data 
 must keep current, and libphonenumber's are kept. It does no I/O.
 """
 
+import re
+
 import phonenumbers
+
+# What people put between the digits. Extensions, letters and other scripts' digits are refused:
+# libphonenumber drops or rewrites them, and somebody else would get the message.
+_PLAIN = re.compile(r"\+[0-9 ().-]+")
 
 
 class BadAddress(ValueError):
@@ -18,6 +24,8 @@ def normal_phone(text: str) -> str:
     """
     if not text.startswith("+"):
         raise BadAddress("must be in international form: + and country code, like +14155550123")
+    if not _PLAIN.fullmatch(text):
+        raise BadAddress("must have digits only (and spaces, dots, hyphens), like +14155550123")
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException as error:

@@ -10,6 +10,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+SMALLINT_MAX = 0x7FFF  # of PostgreSQL: cells and attempt numbers
 DELIVERIES_MAX = 0xFFFF  # per notification: the sixteen low bits, zero being the notification
 
 _RANDOM_MASK = (1 << 62) - 1
@@ -38,6 +39,8 @@ def delivery_id(notification_id: UUID, number: int) -> UUID:
     """Return the id of the notification's delivery `number`, 1 to DELIVERIES_MAX."""
     if not 1 <= number <= DELIVERIES_MAX:
         raise ValueError(f"delivery number {number} is outside 1..{DELIVERIES_MAX}")
+    if notification_id.int & DELIVERIES_MAX:
+        raise ValueError(f"{notification_id} is a delivery's id, not a notification's")
     return UUID(int=notification_id.int | number)
 
 
@@ -70,7 +73,7 @@ def read_public_id(kind: str, text: str) -> tuple[int, UUID]:
     if found != kind:
         raise BadId(f"not an id of kind {kind}")
     cell, raw = _PUBLIC.unpack(_decode(encoded, _PUBLIC.size))
-    return cell, UUID(bytes=raw)
+    return _small(cell), UUID(bytes=raw)
 
 
 def reference(cell: int, delivery: UUID, number: int) -> str:
@@ -81,7 +84,13 @@ def reference(cell: int, delivery: UUID, number: int) -> str:
 def read_reference(text: str) -> tuple[int, UUID, int]:
     """Return (cell, delivery, attempt number) of a planted reference; BadId if it is none."""
     cell, raw, number = _REFERENCE.unpack(_decode(text, _REFERENCE.size))
-    return cell, UUID(bytes=raw), number
+    return _small(cell), UUID(bytes=raw), _small(number)
+
+
+def _small(number: int) -> int:
+    if number > SMALLINT_MAX:
+        raise BadId(f"names a number above {SMALLINT_MAX}, which no row has")
+    return number
 
 
 def _encode(raw: bytes) -> str:

@@ -72,6 +72,12 @@ class Message:
     validity_s: int  # the provider drops the message when it could not send it within this
 
 
+# Ranks of receipts: a later stage of a message has the higher one. Below these the provider says
+# that it has the message. Delivered beats undelivered: a handset said so.
+RANK_UNDELIVERED = 4
+RANK_DELIVERED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a provider told us later about one attempt, by callback."""
@@ -79,7 +85,7 @@ class Receipt:
     reference: str
     provider_id: str
     status: str  # the provider's own word
-    rank: int  # a later stage of the same message has the higher rank; see states.RECEIPT_*
+    rank: int  # a later stage of the same message has the higher rank: RANK_*
     code: str | None
 
 

@@ -51,18 +51,27 @@ def faults(retention: Retention) -> list[str]:
         for field in fields(retention)
         if getattr(retention, field.name) < 1
     ]
+    return found + _dedupe_faults(retention) + _kept_faults(retention)
+
+
+def _dedupe_faults(retention: Retention) -> list[str]:
     horizon = retention.replay_horizon_days()
-    if retention.dedupe_memory_days <= horizon:
-        terms = " + ".join(f"{name} {getattr(retention, name)}" for name in REPLAY_TERMS)
-        found.append(
-            f"dedupe_memory_days: must be more than {horizon} ({terms} + skew {SKEW_DAYS}), "
-            f"is {retention.dedupe_memory_days}: raise it or shorten a term"
-        )
+    if retention.dedupe_memory_days > horizon:
+        return []
+    terms = " + ".join(f"{name} {getattr(retention, name)}" for name in REPLAY_TERMS)
+    return [
+        f"dedupe_memory_days: must be more than {horizon} ({terms} + skew {SKEW_DAYS}), "
+        f"is {retention.dedupe_memory_days}: raise it or shorten a term"
+    ]
+
+
+def _kept_faults(retention: Retention) -> list[str]:
     in_work = retention.longest_hold_days + retention.retry_horizon_days
-    redriven = in_work + retention.dead_letter_days + retention.redrive_run_days
-    if retention.content_days < redriven:
+    needed = in_work + retention.dead_letter_days + retention.redrive_run_days
+    found = []
+    if retention.content_days < needed:
         found.append(
-            f"content_days: must be {redriven} or more (longest_hold_days + retry_horizon_days + "
+            f"content_days: must be {needed} or more (longest_hold_days + retry_horizon_days + "
             f"dead_letter_days + redrive_run_days), is {retention.content_days}"
         )
     if retention.replay_window_days > retention.dedupe_memory_days:

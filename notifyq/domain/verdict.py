@@ -31,11 +31,14 @@ class Verdict:
     tries: int = 0  # tries that count, for the retry's job
 
 
-def judge(outcome: Outcome, tries: int, *, remaining_s: float, jitter: float) -> Verdict:
+def judge(
+    outcome: Outcome, tries: int, *, attempts: int, remaining_s: float, jitter: float
+) -> Verdict:
     """Say what an answer means for the delivery.
 
-    tries: those that count, this one included. remaining_s: time to the delivery's expiry;
-    a retry that would come later than that is not made, the delivery expires. jitter: [0, 1).
+    attempts: begun so far, this one included; tries: those of them that count. remaining_s:
+    time to the delivery's expiry; a retry that would come later is not made, the delivery
+    expires. jitter: [0, 1).
     """
     match outcome:
         case Accepted(provider_id):
@@ -46,7 +49,7 @@ def judge(outcome: Outcome, tries: int, *, remaining_s: float, jitter: float) ->
             event, reason = _REFUSALS[refusal]
             return Verdict(AttemptOutcome.REFUSED, event, reason, code)
         case Throttled() | Unavailable() | NotSent() | Misconfigured():
-            return _again(outcome, tries, remaining_s, jitter)
+            return _again(outcome, tries, remaining_s, _wait(outcome, tries, attempts, jitter))
         case _:
             assert_never(outcome)
 
@@ -62,26 +65,29 @@ def _again(
     outcome: Throttled | Unavailable | NotSent | Misconfigured,
     tries: int,
     remaining_s: float,
-    jitter: float,
+    waiting: tuple[AttemptOutcome, Reason, float],
 ) -> Verdict:
-    word, reason, wait_s = _wait(outcome, tries, jitter)
-    if wait_s >= remaining_s:
-        return Verdict(word, Event.EXPIRE, Reason.EXPIRED, outcome.code)
+    word, reason, wait_s = waiting
     # Being throttled, or kept waiting by our own settings, says nothing about the message: only
     # tries that the provider answered as unavailable, or that never left, are counted.
     counts = isinstance(outcome, Unavailable | NotSent)
     if counts and tries >= retry.TRIES_MAX:
         return Verdict(word, Event.GIVE_UP, Reason.RETRIES_EXHAUSTED, outcome.code)
+    if wait_s >= remaining_s:
+        return Verdict(word, Event.EXPIRE, Reason.EXPIRED, outcome.code)
     kept = tries if counts else tries - 1
     return Verdict(word, Event.RETRY, reason, outcome.code, None, wait_s, kept)
 
 
 def _wait(
-    outcome: Throttled | Unavailable | NotSent | Misconfigured, tries: int, jitter: float
+    outcome: Throttled | Unavailable | NotSent | Misconfigured,
+    tries: int,
+    attempts: int,
+    jitter: float,
 ) -> tuple[AttemptOutcome, Reason, float]:
     match outcome:
         case Throttled(_, asked_s):
-            wait_s = retry.obeying(asked_s, retry.THROTTLED_S, jitter=jitter)
+            wait_s = retry.obeying(asked_s, retry.throttled_s(attempts), jitter=jitter)
             return AttemptOutcome.THROTTLED, Reason.RETRY_THROTTLED, wait_s
         case Unavailable(_, asked_s):
             floor_s = retry.backoff_s(max(tries, 1), jitter=jitter)

@@ -19,6 +19,9 @@ from aiohttp.connector import AddrInfoType, Connection
 
 SilencesMs = WeakKeyDictionary[ResponseHandler, int]  # TCP_USER_TIMEOUT of open connections
 
+# Linux has both; elsewhere the deadline is kept by this process alone, while it runs.
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _LINGER_0 = struct.pack("ii", 1, 0)  # close() resets; what the kernel has not sent is dropped
 
 
@@ -70,7 +73,8 @@ class Once:
             return
         silence_ms = max(1, int(left_ms * 0.9))
         sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence_ms)
+        if _USER_TIMEOUT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, silence_ms)
         self._silences_ms[protocol] = silence_ms
 
     def _left_s(self) -> float:
@@ -115,4 +119,4 @@ def hard_socket(address: AddrInfoType) -> socket.socket:
 
 def _boottime_s() -> float:
     # Runs on while the machine sleeps, as the lease that timeout_s was cut from does.
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(_BOOTTIME)

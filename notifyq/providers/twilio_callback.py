@@ -12,18 +12,18 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-from notifyq.domain.model import Receipt
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Receipt
 from notifyq.domain.provider import BadCallback, BadSignature, Callback
 
 FORM = "application/x-www-form-urlencoded"
 SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 
-# Callbacks arrive in any order; a later stage wins. Delivered beats undelivered: a handset said so.
+# Callbacks arrive in any order; a later stage wins.
 RANKS: Mapping[str, int] = {
     **dict.fromkeys(("accepted", "queued"), 1),
     **{"sending": 2, "sent": 3},
-    **dict.fromkeys(("undelivered", "failed"), 4),
-    **{"delivered": 5, "read": 6},
+    **dict.fromkeys(("undelivered", "failed"), RANK_UNDELIVERED),
+    **{"delivered": RANK_DELIVERED, "read": RANK_DELIVERED + 1},
 }
 
 _NO_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")

@@ -136,19 +136,20 @@ async def _write(
     cell = planned[0].ask.cell
 
     async def work(conn: Conn) -> _Known:
-        taken = await intake.accept(
-            conn,
-            cell=cell,
-            operation=OPERATION,
-            keys=[_key_row(p, render) for p in planned],
-            notifications=[_notification_row(p) for p in planned],
-            deliveries=[row for p in planned for row in _delivery_rows(p)],
-        )
-        rest = [
-            (p.ask.tenant_id, p.ask.key_hash) for p in planned if p.notification_id not in taken
-        ]
-        if not rest:
+        keys = [_key_row(p, render) for p in planned]
+        taken = await intake.take_keys(conn, cell=cell, operation=OPERATION, keys=keys)
+        new = [p for p in planned if p.notification_id in taken]
+        if new:
+            await intake.write(
+                conn,
+                cell=cell,
+                keys=[key for key in keys if key.notification_id in taken],
+                notifications=[_notification_row(p) for p in new],
+                deliveries=[row for p in new for row in _delivery_rows(p)],
+            )
+        if len(new) == len(planned):
             return {}
+        rest = [(key.tenant_id, key.key_hash) for key in keys if key.notification_id not in taken]
         return await intake.known(conn, cell=cell, operation=OPERATION, keys=rest)
 
     fate = await transact(conn, work)
@@ -215,7 +216,6 @@ def _delivery_rows(planned: Planned) -> list[intake.DeliveryRow]:
     due = ask.not_before if planned.reason is not None else None
     return [
         intake.DeliveryRow(
-            planned.notification_id,
             delivery,
             ask.tenant_id,
             part.channel,

@@ -11,17 +11,19 @@ from enum import Enum
 from uuid import UUID
 
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import Receipt
-from notifyq.domain.states import DELIVERY, AttemptOutcome, Event, Reason, State, sources, step
-from notifyq.store import attempts, receipts
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Receipt
+from notifyq.domain.states import (
+    DELIVERY,
+    LIVE,
+    AttemptOutcome,
+    Event,
+    Reason,
+    State,
+    sources,
+    step,
+)
+from notifyq.store import evidence, receipts
 from notifyq.store.db import Committed, Conn, Unknown, transact
-
-# Ranks of a message's stages at a provider; a later stage has the higher rank. Below these the
-# provider says that it has the message.
-RANK_UNDELIVERED = 4
-RANK_DELIVERED = 5
-
-_LIVE = {AttemptOutcome.OPEN, AttemptOutcome.IN_DOUBT, AttemptOutcome.ACCEPTED}
 
 
 class Applied(Enum):
@@ -55,7 +57,7 @@ async def receive(
         at = _Place(cell, delivery_id, number)
         # The attempt is locked first: two receipts about it are then applied one after the other,
         # and the later one sees the rank of the one before.
-        found = await attempts.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
+        found = await evidence.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
         kept = await receipts.keep(
             conn,
             cell=cell,
@@ -82,15 +84,15 @@ class _Place:
 
 
 async def _apply(
-    conn: Conn, at: _Place, found: attempts.Evidence, receipt: Receipt, event_id: UUID
+    conn: Conn, at: _Place, found: evidence.Evidence, receipt: Receipt, event_id: UUID
 ) -> Received:
     outcome, state = AttemptOutcome(found.outcome), State(found.state)
     event = _event(receipt.rank)
     corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
-    if outcome not in _LIVE and not corrects:
+    if outcome not in LIVE and not corrects:
         return await _late(conn, at, receipt)
     bounced = event is Event.BOUNCE
-    await attempts.close_one(
+    await evidence.close_one(
         conn,
         cell=at.cell,
         delivery_id=at.delivery_id,
@@ -102,7 +104,7 @@ async def _apply(
     if (state, event) not in DELIVERY:  # already there, or further
         return Received(Applied.KNOWN, at.delivery_id, state)
     target = step(state, event)
-    await attempts.move_one(
+    await evidence.move_one(
         conn,
         cell=at.cell,
         delivery_id=at.delivery_id,
@@ -115,7 +117,7 @@ async def _apply(
 
 
 async def _late(conn: Conn, at: _Place, receipt: Receipt) -> Received:
-    new = await attempts.note_late_acceptance(
+    new = await evidence.note_late_acceptance(
         conn,
         cell=at.cell,
         delivery_id=at.delivery_id,

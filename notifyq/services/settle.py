@@ -72,7 +72,13 @@ async def settle(
 def _judged(ended: Ended, jitter: float) -> Verdict:
     due = ended.ready.due
     remaining_s = (due.expires_at - ended.at).total_seconds()
-    return judge(ended.outcome, due.tries + 1, remaining_s=remaining_s, jitter=jitter)
+    return judge(
+        ended.outcome,
+        due.tries + 1,
+        attempts=ended.ready.number,
+        remaining_s=remaining_s,
+        jitter=jitter,
+    )
 
 
 def _result(ended: Ended, verdict: Verdict, event_id: UUID) -> attempts.Result:

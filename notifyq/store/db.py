@@ -42,7 +42,6 @@ _SETTINGS = {
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-    "lock_timeout": str(LOCK_TIMEOUT_MS),
 }
 _SET: LiteralString = """
     SELECT set_config(s.name, s.value, false)
@@ -81,20 +80,28 @@ class Unknown:
     reason: str
 
 
-async def connect(url: str, *, hot: bool = False, autocommit: bool = False) -> Conn:
+async def connect(
+    url: str,
+    *,
+    hot: bool = False,
+    autocommit: bool = False,
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+) -> Conn:
     """Open a connection with the session settings of this module.
 
     hot: for the statements of the send path, prepared once with plans that stay as they are.
     """
     conn = await Conn.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True)
-    await prepare_session(conn, hot=hot)
+    await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
     await conn.set_autocommit(autocommit)
     return conn
 
 
-async def prepare_session(conn: Conn, *, hot: bool = False) -> None:
+async def prepare_session(
+    conn: Conn, *, hot: bool = False, lock_timeout_ms: int = LOCK_TIMEOUT_MS
+) -> None:
     """Give a fresh connection its session settings; it must be in autocommit or idle."""
-    wanted = _SETTINGS | (_HOT_SETTINGS if hot else {})
+    wanted = _SETTINGS | {"lock_timeout": str(lock_timeout_ms)} | (_HOT_SETTINGS if hot else {})
     conn.watch_notices()
     conn.prepare_threshold = 0 if hot else conn.prepare_threshold
     await conn.execute(_SET, {"names": list(wanted), "values": list(wanted.values())})

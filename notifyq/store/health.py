@@ -1,9 +1,10 @@
 """What an operator looks at first, as facts; which of them are bad is said in cli/findings.py."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
+
+import psycopg
 
 from notifyq.domain.ids import floor_of
 from notifyq.store import db, partitions
@@ -161,9 +162,10 @@ async def idle_in_transaction(conn: Conn) -> list[IdleSession]:
 
 
 def without_secrets(error: BaseException) -> str:
-    """Return an error's first line; a connection string in it is not repeated."""
-    first = str(error).strip().partition("\n")[0] or type(error).__name__
-    return re.sub(r"postgres(ql)?:/?/?\S+", "the database's URL", first)
+    """Return an error's first line; libpq repeats a connection string that it cannot read."""
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        return "NOTIFYQ_DATABASE_URL is no connection string: postgresql://user@host/database"
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _leaf(history: partitions.History, at: datetime) -> str:

@@ -1,7 +1,7 @@
 """What a request leaves behind: key, notifications, deliveries, content, jobs, answer, event.
 
-One statement for a batch of requests, one commit. A key that is already there lets nothing of its
-request in; what to answer then is read by a *second* statement, because the first one's snapshot
+A batch of requests, one transaction: take the keys; write what the taken ones asked for; read what
+the others already stood for. The last is a statement of its own, because the snapshot of the first
 cannot see a row that another transaction committed while it waited.
 """
 
@@ -46,7 +46,6 @@ class NotificationRow:
 class DeliveryRow:
     """Its part for one channel and one address, with the job that makes it due."""
 
-    notification_id: UUID
     delivery_id: UUID
     tenant_id: int
     channel: str
@@ -62,75 +61,63 @@ class DeliveryRow:
     reason: str | None
 
 
-# Purpose: accept a batch of requests; the keys that were new come back. Cost: one round trip.
-# Keys go in in order, so two batches cannot wait for each other in a circle. Everything else
-# joins what the key insert returned: a known key lets nothing in.
-ACCEPT: LiteralString = """
-WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest(
-        %(k_tenant_id)s::int4[], %(k_key_hash)s::bytea[], %(k_fingerprint)s::bytea[],
-        %(k_notification_id)s::uuid[], %(k_status)s::int2[], %(k_body)s::bytea[])
-      AS k (tenant_id, key_hash, fingerprint, notification_id, status, body)
-), taken AS (
-    INSERT INTO idempotency_key (cell, tenant_id, operation, key_hash, fingerprint,
-                                 recovery_point, notification_id)
-    SELECT %(cell)s::int2, tenant_id, %(operation)s::text, key_hash, fingerprint,
-           'finished', notification_id
-      FROM asked
-     ORDER BY tenant_id, key_hash
-    ON CONFLICT DO NOTHING
-    RETURNING notification_id
-), answered AS (
+# Purpose: take the keys of a batch of requests; the notifications whose keys were new come back.
+# In the keys' order, so two batches cannot wait for each other in a circle. Waits while another
+# transaction holds one of the keys, as long as lock_timeout lets it.
+TAKE_KEYS: LiteralString = """
+INSERT INTO idempotency_key (cell, tenant_id, operation, key_hash, fingerprint,
+                             recovery_point, notification_id)
+SELECT %(cell)s::int2, k.tenant_id, %(operation)s::text, k.key_hash, k.fingerprint,
+       'finished', k.notification_id
+  FROM unnest(%(tenant_id)s::int4[], %(key_hash)s::bytea[], %(fingerprint)s::bytea[],
+              %(notification_id)s::uuid[])
+    AS k (tenant_id, key_hash, fingerprint, notification_id)
+ ORDER BY k.tenant_id, k.key_hash
+ON CONFLICT DO NOTHING
+RETURNING notification_id
+"""
+
+# Purpose: write what the taken keys asked for. Cost: inserts only, each from arrays side by side,
+# nothing is looked up or joined.
+WRITE: LiteralString = """
+WITH answered AS (
     INSERT INTO stored_response (cell, notification_id, status, body)
-    SELECT %(cell)s::int2, notification_id, status, body
-      FROM asked JOIN taken USING (notification_id)
+    SELECT %(cell)s::int2, k.*
+      FROM unnest(%(k_notification_id)s::uuid[], %(k_status)s::int2[], %(k_body)s::bytea[]) AS k
+), told AS (
+    INSERT INTO outbox (cell, tenant_id, id, about, kind)
+    SELECT %(cell)s::int2, k.tenant_id, k.id, k.id, 'notification.accepted'
+      FROM unnest(%(k_tenant_id)s::int4[], %(k_notification_id)s::uuid[]) AS k (tenant_id, id)
 ), noted AS (
-    INSERT INTO notification (cell, tenant_id, id, test, class, category, recipient, metadata,
+    INSERT INTO notification (cell, id, tenant_id, test, class, category, recipient, metadata,
                               not_before, expires_at)
-    SELECT %(cell)s::int2, n.tenant_id, n.notification_id, n.test, n.class, n.category,
-           n.recipient, n.metadata, n.not_before, n.expires_at
+    SELECT %(cell)s::int2, n.*
       FROM unnest(
         %(n_notification_id)s::uuid[], %(n_tenant_id)s::int4[], %(n_test)s::bool[],
         %(n_message_class)s::message_class[], %(n_category)s::text[], %(n_recipient)s::text[],
         %(n_metadata)s::text[], %(n_not_before)s::timestamptz[], %(n_expires_at)s::timestamptz[])
-      AS n (notification_id, tenant_id, test, class, category, recipient, metadata,
-            not_before, expires_at)
-      JOIN taken USING (notification_id)
-), parts AS MATERIALIZED (
-    SELECT d.*, a.address_key
-      FROM ROWS FROM (
-        unnest(%(d_notification_id)s::uuid[]), unnest(%(d_delivery_id)s::uuid[]),
-        unnest(%(d_tenant_id)s::int4[]), unnest(%(d_channel)s::channel[]),
-        unnest(%(d_criticality)s::int2[]), unnest(%(d_lane)s::int4[]),
-        unnest(%(d_brand)s::text[]), unnest(%(d_program)s::text[]),
-        unnest(%(d_address)s::text[]), unnest(%(d_body)s::text[]),
-        unnest(%(d_due)s::timestamptz[]), unnest(%(d_not_before)s::timestamptz[]),
-        unnest(%(d_expires_at)s::timestamptz[]), unnest(%(d_reason)s::text[])
-      ) WITH ORDINALITY
-      AS d (notification_id, delivery_id, tenant_id, channel, criticality, lane, brand, program,
-            address, body, due, not_before, expires_at, reason, place)
-      JOIN address_keys(%(d_address)s::text[]) WITH ORDINALITY AS a (address_key, place)
-        USING (place)
-      JOIN taken USING (notification_id)
+      AS n
 ), delivered AS (
-    INSERT INTO delivery (cell, criticality, tenant_id, id, channel, state, expires_at,
-                          not_before, brand, program, address_key, reason)
-    SELECT %(cell)s::int2, criticality, tenant_id, delivery_id, channel, 'pending', expires_at,
-           not_before, brand, program, address_key, reason
-      FROM parts
+    INSERT INTO delivery (cell, id, tenant_id, channel, criticality, brand, program, not_before,
+                          expires_at, reason, address_key, state)
+    SELECT %(cell)s::int2, d.*, 'pending'
+      FROM ROWS FROM (
+        unnest(%(d_delivery_id)s::uuid[]), unnest(%(d_tenant_id)s::int4[]),
+        unnest(%(d_channel)s::channel[]), unnest(%(d_criticality)s::int2[]),
+        unnest(%(d_brand)s::text[]), unnest(%(d_program)s::text[]),
+        unnest(%(d_not_before)s::timestamptz[]), unnest(%(d_expires_at)s::timestamptz[]),
+        unnest(%(d_reason)s::text[]), address_keys(%(d_address)s::text[])) AS d
 ), kept AS (
     INSERT INTO content (cell, delivery_id, address, body)
-    SELECT %(cell)s::int2, delivery_id, address, body FROM parts
-), due AS (
-    INSERT INTO job (cell, criticality, lane, due, delivery_id, channel, attempts, tries)
-    SELECT %(cell)s::int2, criticality, lane, coalesce(due, now()), delivery_id, channel, 0, 0
-      FROM parts
-), told AS (
-    INSERT INTO outbox (cell, tenant_id, id, about, kind)
-    SELECT %(cell)s::int2, tenant_id, notification_id, notification_id, 'notification.accepted'
-      FROM asked JOIN taken USING (notification_id)
+    SELECT %(cell)s::int2, c.*
+      FROM unnest(%(d_delivery_id)s::uuid[], %(d_address)s::text[], %(d_body)s::text[]) AS c
 )
-SELECT notification_id FROM taken
+INSERT INTO job (cell, delivery_id, channel, criticality, lane, due, attempts, tries)
+SELECT %(cell)s::int2, j.delivery_id, j.channel, j.criticality, j.lane, coalesce(j.due, now()),
+       0, 0
+  FROM unnest(%(d_delivery_id)s::uuid[], %(d_channel)s::channel[], %(d_criticality)s::int2[],
+              %(d_lane)s::int4[], %(d_due)s::timestamptz[])
+    AS j (delivery_id, channel, criticality, lane, due)
 """
 
 # Purpose: read what known keys hold, in a statement of its own (a new snapshot). The message is a
@@ -152,25 +139,31 @@ SELECT asked.key_hash, asked.tenant_id, k.fingerprint, k.recovery_point = 'finis
 """
 
 
-async def accept(
-    conn: Conn,
-    *,
-    cell: int,
-    operation: str,
-    keys: Sequence[KeyRow],
-    notifications: Sequence[NotificationRow],
-    deliveries: Sequence[DeliveryRow],
-) -> set[UUID]:
-    """Insert a batch of requests; return the notification ids whose keys were new.
+async def take_keys(conn: Conn, *, cell: int, operation: str, keys: Sequence[KeyRow]) -> set[UUID]:
+    """Insert keys; return the notification ids of those that were new.
 
     psycopg.errors.LockNotAvailable: somebody else holds one of the keys in an open transaction.
     """
     parameters: dict[str, Any] = {"cell": cell, "operation": operation}
-    parameters |= _columns("k", KeyRow, keys)
-    parameters |= _columns("n", NotificationRow, notifications)
-    parameters |= _columns("d", DeliveryRow, deliveries)
-    cursor = await conn.execute(ACCEPT, parameters)
+    parameters |= _columns("", keys)
+    cursor = await conn.execute(TAKE_KEYS, parameters)
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def write(
+    conn: Conn,
+    *,
+    cell: int,
+    keys: Sequence[KeyRow],
+    notifications: Sequence[NotificationRow],
+    deliveries: Sequence[DeliveryRow],
+) -> None:
+    """Write everything else of requests whose keys were taken in this same transaction."""
+    parameters: dict[str, Any] = {"cell": cell}
+    parameters |= _columns("k_", keys)
+    parameters |= _columns("n_", notifications)
+    parameters |= _columns("d_", deliveries)
+    await conn.execute(WRITE, parameters)
 
 
 async def known(
@@ -200,9 +193,9 @@ async def known(
     return found
 
 
-def _columns(prefix: str, row_type: type, found: Sequence[Any]) -> dict[str, list[Any]]:
-    """Turn rows into one array per column, as unnest wants them."""
+def _columns(prefix: str, found: Sequence[Any]) -> dict[str, list[Any]]:
+    """Turn rows (at least one) into one array per column, as unnest wants them."""
     return {
-        f"{prefix}_{field.name}": [getattr(row, field.name) for row in found]
-        for field in fields(row_type)
+        prefix + field.name: [getattr(row, field.name) for row in found]
+        for field in fields(found[0])
     }

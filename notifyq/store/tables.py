@@ -37,6 +37,11 @@ def _key(name: str, kind: _Kind) -> Column[Any]:
     return Column(name, kind, primary_key=True)
 
 
+def _table(name: str, *columns: Column[Any]) -> Table:
+    """Return a table whose key begins with the cell, as nearly all do."""
+    return Table(name, metadata, _key("cell", SmallInteger), *columns)
+
+
 def _must(name: str, kind: _Kind) -> Column[Any]:
     return Column(name, kind, nullable=False)
 
@@ -45,20 +50,16 @@ def _may(name: str, kind: _Kind) -> Column[Any]:
     return Column(name, kind)
 
 
-tenant = Table(
+tenant = _table(
     "tenant",
-    metadata,
-    _key("cell", SmallInteger),
     _key("id", Integer),
     _must("name", Text),
     _must("brand", Text),
     _must("created_at", _TIME),
     _must("created_by", Text),
 )
-api_key = Table(
+api_key = _table(
     "api_key",
-    metadata,
-    _key("cell", SmallInteger),
     _key("key_hash", LargeBinary),
     _must("tenant_id", Integer),
     _must("label", Text),
@@ -69,10 +70,8 @@ api_key = Table(
     _may("revoked_at", _TIME),
     _may("revoked_by", Text),
 )
-idempotency_key = Table(
+idempotency_key = _table(
     "idempotency_key",
-    metadata,
-    _key("cell", SmallInteger),
     _key("tenant_id", Integer),
     _key("operation", Text),
     _key("key_hash", LargeBinary),
@@ -81,18 +80,14 @@ idempotency_key = Table(
     _may("claim_token", Uuid),
     _must("notification_id", Uuid),
 )
-stored_response = Table(
+stored_response = _table(
     "stored_response",
-    metadata,
-    _key("cell", SmallInteger),
     _key("notification_id", Uuid),
     _must("status", SmallInteger),
     _must("body", LargeBinary),
 )
-notification = Table(
+notification = _table(
     "notification",
-    metadata,
-    _key("cell", SmallInteger),
     _must("tenant_id", Integer),
     _key("id", Uuid),
     _must("test", Boolean),
@@ -103,10 +98,8 @@ notification = Table(
     _may("not_before", _TIME),
     _must("expires_at", _TIME),
 )
-delivery = Table(
+delivery = _table(
     "delivery",
-    metadata,
-    _key("cell", SmallInteger),
     _must("criticality", SmallInteger),
     _must("tenant_id", Integer),
     _key("id", Uuid),
@@ -120,10 +113,8 @@ delivery = Table(
     _must("address_key", LargeBinary),
     _may("reason", Text),
 )
-content = Table(
+content = _table(
     "content",
-    metadata,
-    _key("cell", SmallInteger),
     _key("delivery_id", Uuid),
     _must("address", Text),
     _must("body", Text),
@@ -140,18 +131,14 @@ job = Table(  # its leaves have the primary key (cell, delivery_id)
     _must("attempts", SmallInteger),
     _must("tries", SmallInteger),
 )
-timer = Table(
+timer = _table(
     "timer",
-    metadata,
-    _key("cell", SmallInteger),
     _key("delivery_id", Uuid),
     _key("kind", Text),
     _must("due", _TIME),
 )
-attempt = Table(
+attempt = _table(
     "attempt",
-    metadata,
-    _key("cell", SmallInteger),
     _key("number", SmallInteger),
     _must("lane", Integer),
     _key("delivery_id", Uuid),
@@ -166,20 +153,16 @@ attempt = Table(
     _may("provider_id", Text),
     _may("code", Text),
 )
-dead_letter = Table(
+dead_letter = _table(
     "dead_letter",
-    metadata,
-    _key("cell", SmallInteger),
     _key("delivery_id", Uuid),
     _must("cause", Text),
     _may("detail", Text),
     _must("at", _TIME),
     _must("dedupe_until", _TIME),
 )
-receipt = Table(
+receipt = _table(
     "receipt",
-    metadata,
-    _key("cell", SmallInteger),
     _key("delivery_id", Uuid),
     _key("number", SmallInteger),
     _must("rank", SmallInteger),
@@ -189,19 +172,15 @@ receipt = Table(
     _may("code", Text),
     _must("received_at", _TIME),
 )
-outbox = Table(
+outbox = _table(
     "outbox",
-    metadata,
-    _key("cell", SmallInteger),
     _must("tenant_id", Integer),
     _key("id", Uuid),
     _must("about", Uuid),
     _must("kind", Text),
 )
-fence = Table(
+fence = _table(
     "fence",
-    metadata,
-    _key("cell", SmallInteger),
     _must("epoch", BigInteger),
     _must("region", Text),
     _must("phase", Text),
@@ -210,10 +189,8 @@ fence = Table(
     _must("changed_by", Text),
     _must("reason", Text),
 )
-worker = Table(
+worker = _table(
     "worker",
-    metadata,
-    _key("cell", SmallInteger),
     _key("id", Uuid),
     _key("channel", CHANNEL),
     _must("region", Text),
@@ -221,19 +198,15 @@ worker = Table(
     _must("started_at", _TIME),
     _must("seen_at", _TIME),
 )
-lane = Table(
+lane = _table(
     "lane",
-    metadata,
-    _key("cell", SmallInteger),
     _key("id", Integer),
     _must("channel", CHANNEL),
     _must("provider", Text),
     _must("created_at", _TIME),
 )
-consent = Table(
+consent = _table(
     "consent",
-    metadata,
-    _key("cell", SmallInteger),
     _key("brand", Text),
     _key("channel", CHANNEL),
     _key("address_key", LargeBinary),
@@ -241,10 +214,8 @@ consent = Table(
     _must("revision", BigInteger),
     _must("changed_at", _TIME),
 )
-consent_event = Table(
+consent_event = _table(
     "consent_event",
-    metadata,
-    _key("cell", SmallInteger),
     _key("id", Uuid),
     _must("brand", Text),
     _must("channel", CHANNEL),
@@ -255,7 +226,7 @@ consent_event = Table(
     _must("actor", Text),
     _must("reason", Text),
 )
-address_secret = Table(
+address_secret = Table(  # of the database, not of a cell
     "address_secret",
     metadata,
     _key("version", SmallInteger),

@@ -22,7 +22,9 @@ def problems() -> str:
         f"| {kind.mend} |"
         for code, kind in KINDS.items()
     ]
-    head = "| code | status | meaning | retry with the same key? | what to do |\n|---|---|---|---|---|"
+    head = (
+        "| code | status | meaning | retry with the same key? | what to do |\n|---|---|---|---|---|"
+    )
     return "\n".join([head, *rows])
 
 

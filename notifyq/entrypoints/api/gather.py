@@ -10,7 +10,7 @@ from datetime import datetime
 
 from notifyq.domain.model import Channel
 from notifyq.running import keep_running
-from notifyq.services.accept import LOCK_TIMEOUT_MS, Answer, Ask, Planned, Reply, accept
+from notifyq.services.accept import Answer, Ask, Planned, Reply, accept
 from notifyq.store.db import Conn, Unknown
 
 LOOPS = 2  # connections that accept, in one process
@@ -75,7 +75,7 @@ class Gatherer:
         # then, for a commit that failed is Unknown and not an exception.
         replies: list[Reply] = [Unknown("the database does not answer")] * len(batch)
         try:
-            async with await self._open() as conn:
+            async with await self._connect() as conn:
                 while True:
                     replies = await self._accept(conn, [ask for ask, _ in batch])
                     _hand_out(batch, replies)
@@ -83,12 +83,6 @@ class Gatherer:
                     replies = [Unknown("the database does not answer")] * len(batch)
         finally:
             _hand_out(batch, replies)
-
-    async def _open(self) -> Conn:
-        conn = await self._connect()
-        await conn.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS:d}".encode())
-        await conn.commit()
-        return conn
 
     async def _next(self) -> list[_Waiting]:
         batch = [await self._waiting.get()]

@@ -1,0 +1,93 @@
+"""Whether a due delivery is sent: what is not known is never taken for a yes."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifyq.domain.model import Due
+from notifyq.domain.policy import Consent, Decision, End, Send, Wait, decide
+from notifyq.domain.states import Event, Reason, State, step
+
+few = settings(max_examples=40, deadline=None)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+DUE = Due(
+    delivery_id=UUID(int=1),
+    attempts=0,
+    tries=0,
+    criticality=1,
+    place="(0,1)",
+    tenant_id=1,
+    brand="acme",
+    program="default",
+    address_key=b"key",
+    address="+14155550123",
+    body="hello",
+    state="pending",
+    expires_at=NOW + timedelta(hours=1),
+    not_before=None,
+)
+ALLOWED, BLOCKED = Consent(blocked=False, revision=7), Consent(blocked=True, revision=8)
+EXPIRED = End(Event.EXPIRE, Reason.EXPIRED)
+OPTED_OUT = End(Event.SUPPRESS, Reason.OPTED_OUT)
+
+moments = st.integers(-2, 2).map(lambda ticks: NOW + ticks * TICK)
+consents = st.none() | st.builds(Consent, st.booleans(), st.integers(0, 99))
+
+
+def test_a_send_says_which_state_of_the_consent_row_allowed_it() -> None:
+    assert decide(DUE, ALLOWED, now=NOW) == Send(revision=7)
+
+
+@pytest.mark.parametrize("consent", [None, BLOCKED], ids=["no row", "blocked"])
+def test_without_a_consent_row_that_allows_it_nothing_is_sent(consent: Consent | None) -> None:
+    assert decide(DUE, consent, now=NOW) == OPTED_OUT
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "decision"),
+    [(NOW - TICK, EXPIRED), (NOW, EXPIRED), (NOW + TICK, Send(7))],
+    ids=["past", "now", "next"],
+)
+def test_nothing_is_sent_from_its_expiry_on(expires_at: datetime, decision: Decision) -> None:
+    assert decide(replace(DUE, expires_at=expires_at), ALLOWED, now=NOW) == decision
+
+
+@pytest.mark.parametrize(
+    ("not_before", "decision"),
+    [
+        (NOW - TICK, Send(7)),
+        (NOW, Send(7)),
+        (NOW + TICK, Wait(NOW + TICK, Reason.NOT_BEFORE)),
+        (None, Send(7)),
+    ],
+    ids=["past", "now", "next", "none"],
+)
+def test_nothing_is_sent_before_its_time(not_before: datetime | None, decision: Decision) -> None:
+    assert decide(replace(DUE, not_before=not_before), ALLOWED, now=NOW) == decision
+
+
+def test_expired_is_said_before_opted_out_and_opted_out_before_too_early() -> None:
+    early = replace(DUE, not_before=NOW + TICK)
+    assert decide(replace(early, expires_at=NOW), BLOCKED, now=NOW) == EXPIRED
+    assert decide(early, BLOCKED, now=NOW) == OPTED_OUT
+    assert decide(early, None, now=NOW) == OPTED_OUT
+
+
+@few
+@given(moments, st.none() | moments, consents)
+def test_a_send_needs_a_yes_to_every_question(
+    expires_at: datetime, not_before: datetime | None, consent: Consent | None
+) -> None:
+    found = decide(replace(DUE, expires_at=expires_at, not_before=not_before), consent, now=NOW)
+    allowed = consent is not None and not consent.blocked
+    in_time = expires_at > NOW and (not_before is None or not_before <= NOW)
+    assert isinstance(found, Send) == (allowed and in_time)
+    if isinstance(found, Wait):
+        assert found.until > NOW
+    if isinstance(found, End):
+        assert step(State.PENDING, found.event) in {State.EXPIRED, State.SUPPRESSED}

@@ -1,0 +1,506 @@
+"""Settings: environment over file over defaults; a wrong file names every fault at once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from notifyq.config import LEASE_MARGIN_S, SANDBOX, Settings
+from notifyq.domain.model import LIFETIME_S_MAX, Channel, MessageClass
+from notifyq.domain.retention import Retention
+from notifyq.errors import BadSettings
+from notifyq.read_config import load, reveal
+
+SID = "AC" + "0123456789abcdef" * 2
+SECRET = "do-not-show-me"
+ENVIRON = {"TOKEN": SECRET}
+PROVIDER = f"""
+[providers.main]
+vendor = "twilio"
+account_sid = "{SID}"
+auth_token = {{ env = "TOKEN" }}
+"""
+WHOLE = (
+    """
+[region]
+name = "us-east"
+
+[routes]
+sms = ["main"]
+"""
+    + PROVIDER
+    + """
+max_in_flight = 8
+timeout_s = 10
+lease_s = 20.5
+settle_window_s = 60
+
+[senders."+14155550100"]
+provider = "main"
+brand = "acme"
+program = "orders"
+campaign = "C123"
+
+[categories."login.code"]
+class = "otp"
+program = "codes"
+expires_in_s = 300
+
+[categories."order.shipped"]
+
+[retention]
+dedupe_memory_days = 60
+"""
+)
+
+
+def read(folder: Path, text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> Settings:
+    """Return the settings of a file with this text."""
+    path = folder / "notifyq.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load({**environ, "NOTIFYQ_CONFIG": str(path)})
+
+
+def faults(folder: Path, text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> list[str]:
+    """Return the faults that a file is refused with."""
+    with pytest.raises(BadSettings) as caught:
+        read(folder, text, environ)
+    return str(caught.value).splitlines()
+
+
+def one_fault(folder: Path, text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> str:
+    """Return the only fault that a file is refused with."""
+    (fault,) = faults(folder, text, environ)
+    return fault
+
+
+def test_without_a_file_and_an_environment_there_are_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load({})
+    assert found == Settings(routes={Channel.SMS: []})
+    assert load({"NOTIFYQ_CONFIG": "", "NOTIFYQ_REGION": "", "NOTIFYQ_BIND": ""}) == found
+    assert (found.database_url, found.region, found.bind) == (None, "default", "127.0.0.1:8180")
+    assert (found.sandbox_url, found.log_level) == (None, "INFO")
+    assert found.retention == Retention()
+
+
+def test_the_file_beside_the_process_is_read_unless_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notifyq.toml").write_text('[region]\nname = "here"\n', encoding="utf-8")
+    (tmp_path / "other.toml").write_text('[region]\nname = "there"\n', encoding="utf-8")
+    assert load({}).region == "here"
+    assert load({"NOTIFYQ_CONFIG": "other.toml"}).region == "there"
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, WHOLE)
+    provider = found.providers["main"]
+    assert found.region == "us-east"
+    assert found.routes == {Channel.SMS: ["main"]}
+    assert (provider.max_in_flight, provider.timeout_s, provider.lease) == (8, 10.0, 20.5)
+    assert reveal(provider, ENVIRON) == SECRET
+    assert found.senders["+14155550100"].brand == "acme"
+    code, shipped = found.categories["login.code"], found.categories["order.shipped"]
+    assert (code.message_class, code.program, code.expires_in_s) == ("otp", "codes", 300)
+    assert (shipped.message_class, shipped.program) == ("transactional", "default")
+    assert shipped.expires_in_s == LIFETIME_S_MAX[MessageClass.TRANSACTIONAL]
+    assert found.category("login.code") is code
+    assert found.category("no.such") is None
+    assert found.retention == Retention(dedupe_memory_days=60)
+
+
+def test_the_environment_is_over_the_file(tmp_path: Path) -> None:
+    environ = {
+        **ENVIRON,
+        "NOTIFYQ_DATABASE_URL": "postgresql:///other",
+        "NOTIFYQ_REGION": "eu-west",
+        "NOTIFYQ_BIND": "0.0.0.0:80",
+        "NOTIFYQ_PUBLIC_URL": "https://notify.example",
+        "NOTIFYQ_SANDBOX_URL": "http://127.0.0.1:8181",
+        "NOTIFYQ_LOG_LEVEL": "DEBUG",
+    }
+    found = read(tmp_path, WHOLE, environ)
+    assert found.database_url == "postgresql:///other"
+    assert (found.region, found.bind, found.log_level) == ("eu-west", "0.0.0.0:80", "DEBUG")
+    assert found.public_url == "https://notify.example"
+    assert found.sandbox_url == "http://127.0.0.1:8181"
+    assert set(found.providers) == {"main"}
+
+
+def test_settings_cannot_be_changed_once_read(tmp_path: Path) -> None:
+    found = read(tmp_path, WHOLE)
+    with pytest.raises(ValidationError, match="frozen"):
+        found.region = "other"
+    with pytest.raises(ValidationError, match="frozen"):
+        found.providers["main"].timeout_s = 1.0
+
+
+# What is wrong, and the start of the line that names it. All of it stands in one file.
+EVERYTHING_WRONG = f"""
+typo = 1
+retentions = {{}}
+
+[region]
+name = "US East"
+zone = "a"
+
+[routes]
+sms = ["nobody", 3, "short"]
+email = ["x"]
+
+[providers.short]
+vendor = "sinch"
+account_sid = "short"
+auth_token = {{ env = "NOT_THERE" }}
+timeout_s = 30
+lease_s = 34.9
+max_in_flight = 0
+retries = 3
+
+[providers.main]
+vendor = "twilio"
+account_sid = "{SID}"
+auth_token = {{ file = "no/such/file" }}
+timeout_s = "30"
+base_url = "ftp://x"
+
+[providers."a/b"]
+vendor = "twilio"
+account_sid = "{SID}"
+auth_token = "{SECRET}"
+
+[senders."+1415555"]
+provider = "nobody"
+brand = "Acme Inc"
+
+[senders."+1 415 555 0100"]
+provider = "main"
+
+[categories.code]
+class = "otp"
+expires_in_s = 601
+program = "A B"
+
+[categories.sale]
+class = "marketing"
+
+[retention]
+dedupe_memory_days = 37
+forever_days = 1
+"""
+NAMED = [
+    "typo: unknown; the tables are [region], [routes], [providers], [senders]",
+    "retentions: unknown; the tables are",
+    "region.name: string should match",
+    "region.zone: unknown setting",
+    "routes.sms.1: input should be a valid string",
+    "routes.email: unknown setting",
+    "providers.short.vendor: input should be 'twilio'",
+    "providers.short.account_sid: string should match",
+    "providers.short.max_in_flight: input should be greater than or equal to 1, is 0",
+    "providers.short.lease_s: must be 35 or more (timeout_s + 5): a send must end before its "
+    "lease, is 34.9",
+    "providers.short.retries: unknown setting",
+    "providers.main.base_url: string should match",
+    "providers.main.timeout_s: input should be a valid number, is '30'",
+    "providers.a/b.auth_token: must be { env",
+    "senders.+1415555.brand: string should match",
+    "senders.+1 415 555 0100.brand: is required",
+    "categories.code.program: string should match",
+    "categories.code.expires_in_s: must be 600 or less for class otp, is 601",
+    "categories.sale.class: input should be 'emergency', 'otp' or 'transactional', is 'marketing'",
+    "retention.forever_days: unknown setting",
+    "retention.dedupe_memory_days: must be more than 37 (",
+    "routes.sms: 'nobody' is no provider; add [providers.nobody] or remove it",
+    "providers.short.auth_token: the variable 'NOT_THERE' is not set",
+    "providers.main.auth_token: [Errno 2]",
+    "providers.a/b: string should match",
+    'senders."+1415555".provider: ' + "'nobody' is no provider",
+    'senders."+1415555": is not a number that its country gives out',
+    'senders."+1 415 555 0100": write it as +14155550100',
+    "NOTIFYQ_BIND: the port must be 65535 or less, is 'localhost:65536'",
+    "NOTIFYQ_LOG_LEVEL: input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', is 'TRACE'",
+]
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    environ = {**ENVIRON, "NOTIFYQ_BIND": "localhost:65536", "NOTIFYQ_LOG_LEVEL": "TRACE"}
+    found = faults(tmp_path, EVERYTHING_WRONG, environ)
+    unnamed = [start for start in NAMED if not any(fault.startswith(start) for fault in found)]
+    surplus = [fault for fault in found if not any(fault.startswith(start) for start in NAMED)]
+    assert (unnamed, surplus) == ([], [])
+    assert len(found) == len(set(found)) == len(NAMED)
+    assert SECRET not in "\n".join(found)
+
+
+def test_a_refused_file_changes_nothing(tmp_path: Path) -> None:
+    environ = {**ENVIRON, "NOTIFYQ_LOG_LEVEL": "TRACE"}
+    before, outer = dict(environ), dict(os.environ)
+    assert faults(tmp_path, EVERYTHING_WRONG, environ)
+    assert (environ, dict(os.environ)) == (before, outer)
+    assert [path.name for path in tmp_path.iterdir()] == ["notifyq.toml"]
+    assert (tmp_path / "notifyq.toml").read_text(encoding="utf-8") == EVERYTHING_WRONG
+    assert read(tmp_path, WHOLE)  # nothing of the refused one is remembered
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("providers = 3", "providers: must be a table, [providers]"),
+        ("[[routes]]\nsms = []", "routes: must be a table, [routes]"),
+        ("[providers]\nmain = 3", "providers.main: input should be a valid dictionary"),
+        ('[senders]\n"+14155550100" = 3', "senders.+14155550100: input should be"),
+        ('[routes]\nsms = "main"', "routes.sms: input should be a valid list, is 'main'"),
+        ('[region]\nname = ""', "region.name: string should match"),
+        ("[region]\nname = 1", "region.name: input should be a valid string, is 1"),
+        ('[region]\nzone = "x"', "region.zone: unknown setting"),
+        ("[categories.x]\nexpires_in_s = 0", "categories.x.expires_in_s: input should be greater"),
+        ("[categories.x]\nexpires_in_s = 9.5", "categories.x.expires_in_s: input should be"),
+        ('[categories.x]\nmessage_class = "otp"', "categories.x.message_class: unknown setting"),
+        ("[retention]\nkafka_days = 7.0", "retention.kafka_days: must be a whole number"),
+        ('[retention]\nkafka_days = "7"', "retention.kafka_days: must be a whole number"),
+        ("[retention]\nkafka_days = true", "retention.kafka_days: must be a whole number"),
+        ("[retention]\nkafka_days = 0", "retention.kafka_days: must be 1 or more, is 0"),
+        ("[retention]\nkafka = 7", "retention.kafka: unknown setting"),
+    ],
+)
+def test_a_wrong_table_key_or_type_is_named_by_its_path(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    found = faults(tmp_path, text)
+    assert any(each.startswith(fault) for each in found), found
+
+
+def test_a_table_that_is_none_hides_no_fault_in_the_others(tmp_path: Path) -> None:
+    text = "senders = 3\n[region]\nzone = 1\n" + PROVIDER.replace("TOKEN", "NOT_THERE")
+    assert faults(tmp_path, text) == [
+        "senders: must be a table, [senders]",
+        "region.name: is required",
+        "region.zone: unknown setting",
+        "providers.main.auth_token: the variable 'NOT_THERE' is not set",
+    ]
+
+
+@pytest.mark.parametrize("setting", ["timeout_s", "settle_window_s", "max_in_flight", "lease_s"])
+@pytest.mark.parametrize("value", ['"30"', "true", "nan", "-inf", "[]"])
+def test_a_number_is_not_guessed_from_something_else(
+    tmp_path: Path, setting: str, value: str
+) -> None:
+    fault = one_fault(tmp_path, f"{PROVIDER}{setting} = {value}")
+    assert fault.startswith(f"providers.main.{setting}: ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "taken", "refused"),
+    [
+        ("timeout_s", (0.1, 120), (0.09, 120.01)),
+        ("settle_window_s", (1, 604_800), (0.99, 604_801)),
+        ("max_in_flight", (1, 1_000), (0, 1_001)),
+        ("lease_s", (35, 300), (34.99, 300.01)),
+    ],
+)
+def test_a_number_is_held_to_its_bounds(
+    tmp_path: Path, setting: str, taken: tuple[float, ...], refused: tuple[float, ...]
+) -> None:
+    for value in taken:
+        found = read(tmp_path, f"{PROVIDER}{setting} = {value}")
+        assert getattr(found.providers["main"], setting) == value
+    for value in refused:
+        fault = one_fault(tmp_path, f"{PROVIDER}{setting} = {value}")
+        assert fault.startswith(f"providers.main.{setting}: ")
+
+
+@pytest.mark.parametrize(("lease_s", "refused"), [(14.999, True), (15, False), (15.001, False)])
+def test_a_lease_lasts_as_long_as_a_send_and_its_margin(
+    tmp_path: Path, lease_s: float, refused: bool
+) -> None:
+    text = f"{PROVIDER}timeout_s = 10\nlease_s = {lease_s}"
+    assert LEASE_MARGIN_S == 5
+    if refused:
+        assert one_fault(tmp_path, text) == (
+            "providers.main.lease_s: must be 15 or more (timeout_s + 5): a send must end before "
+            "its lease, is 14.999"
+        )
+    else:
+        assert read(tmp_path, text).providers["main"].lease == lease_s
+
+
+def test_a_lease_that_nobody_set_follows_the_timeout(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{PROVIDER}timeout_s = 120").providers["main"].lease == 125
+    assert "lease_s: must be 35" in one_fault(tmp_path, f"{PROVIDER}lease_s = 34")  # timeout 30
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        ("14155550100", "must be in international form"),
+        ("+1415555010", "is not a number that its country gives out"),
+        ("+1-415-555-0100", "write it as +14155550100"),
+        ("ACME", "must be in international form"),
+    ],
+)
+def test_a_sender_is_a_number_in_its_normal_form(tmp_path: Path, number: str, mend: str) -> None:
+    text = f'{PROVIDER}[senders."{number}"]\nprovider = "main"\nbrand = "acme"'
+    assert one_fault(tmp_path, text).startswith(f'senders."{number}": {mend}')
+
+
+def test_routes_and_senders_name_providers_that_are_there(tmp_path: Path) -> None:
+    text = '[routes]\nsms = ["main", "spare"]\n' + PROVIDER
+    text += '[senders."+14155550100"]\nprovider = "spare"\nbrand = "acme"'
+    assert faults(tmp_path, text) == [
+        "routes.sms: 'spare' is no provider; add [providers.spare] or remove it",
+        "senders.\"+14155550100\".provider: 'spare' is no provider",
+    ]
+
+
+def test_no_provider_may_take_the_name_of_the_sandbox(tmp_path: Path) -> None:
+    name = SANDBOX[Channel.SMS]
+    fault = one_fault(tmp_path, PROVIDER.replace("main", name))
+    assert fault == (f"providers.{name}: the name is taken by the sandbox's own; choose another")
+
+
+def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    text = PROVIDER.replace('env = "TOKEN"', f'file = "{secret}"')
+    for written, revealed in [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("a\nb\n\n", "a\nb\n")]:
+        secret.write_text(written, encoding="utf-8")
+        assert reveal(read(tmp_path, text, {}).providers["main"], {}) == revealed
+
+
+def test_a_secret_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    (tmp_path / "binary").write_bytes(b"\xff" + SECRET.encode())
+    where = "providers.main.auth_token: "
+    for path, reason in [
+        (tmp_path / "missing", "[Errno 2] No such file"),
+        (tmp_path, "[Errno 21] Is a directory"),
+        (tmp_path / "empty", "the secret is empty"),
+        (tmp_path / "binary", "the file is not UTF-8 text"),
+    ]:
+        text = PROVIDER.replace('env = "TOKEN"', f'file = "{path}"')
+        assert one_fault(tmp_path, text).startswith(where + reason)
+    assert one_fault(tmp_path, PROVIDER, {}) == where + "the variable 'TOKEN' is not set"
+    assert one_fault(tmp_path, PROVIDER, {"TOKEN": ""}) == where + "the secret is empty"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f'"{SECRET}"',
+        f'["{SECRET}"]',
+        f'{{ value = "{SECRET}" }}',
+        f'{{ env = "TOKEN", file = "{SECRET}" }}',
+        "{ env = 1 }",
+        "{}",
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_shown(tmp_path: Path, written: str) -> None:
+    fault = one_fault(tmp_path, PROVIDER.replace('{ env = "TOKEN" }', written))
+    assert fault == ('providers.main.auth_token: must be { env = "NAME" } or { file = "PATH" }')
+
+
+def test_a_secret_is_not_in_what_the_settings_print(tmp_path: Path) -> None:
+    assert SECRET not in repr(read(tmp_path, WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("term", "days"),
+    [
+        ("client_retry_days", 6),
+        ("kafka_days", 10),
+        ("longest_hold_days", 10),
+        ("retry_horizon_days", 6),
+        ("dead_letter_days", 17),
+        ("redrive_run_days", 4),
+        ("failover_days", 4),
+    ],
+)
+def test_a_broken_retention_order_is_refused_with_the_term(
+    tmp_path: Path, term: str, days: int
+) -> None:
+    text = "[retention]\ncontent_days = 90\n"
+    assert getattr(read(tmp_path, f"{text}{term} = {days - 1}").retention, term) == days - 1
+    fault = one_fault(tmp_path, f"{text}{term} = {days}")
+    assert fault.startswith("retention.dedupe_memory_days: must be more than 40 (")
+    assert f"{term} {days}" in fault
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "localhost:8180", "[::1]:65535", "host:00080"])
+def test_a_bind_is_host_and_port(tmp_path: Path, bind: str) -> None:
+    assert read(tmp_path, "", {"NOTIFYQ_BIND": bind}).bind == bind
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        *("8180", ":8180", "host", "host:", "host:x", "host:-1"),
+        *("host:65536", "host:99999", "host:100000"),
+        *("my host:80", "host: 80", "host:80 ", "host:80\n"),
+    ],
+)
+def test_a_malformed_bind_is_named_by_its_variable(tmp_path: Path, bind: str) -> None:
+    assert one_fault(tmp_path, "", {"NOTIFYQ_BIND": bind}).startswith("NOTIFYQ_BIND: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NOTIFYQ_REGION", "US East"),
+        ("NOTIFYQ_REGION", "x" * 64),
+        ("NOTIFYQ_PUBLIC_URL", "notify.example"),
+        ("NOTIFYQ_PUBLIC_URL", "https://notify.example/"),
+        ("NOTIFYQ_PUBLIC_URL", "https://notify.example?x=1"),
+        ("NOTIFYQ_SANDBOX_URL", "ftp://sandbox"),
+        ("NOTIFYQ_LOG_LEVEL", "debug"),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    assert one_fault(tmp_path, "", {variable: value}).startswith(f"{variable}: ")
+
+
+def test_a_region_has_one_rule_in_file_and_environment(tmp_path: Path) -> None:
+    longest = "r" * 63
+    assert read(tmp_path, f'[region]\nname = "{longest}"').region == longest
+    assert read(tmp_path, "", {"NOTIFYQ_REGION": longest}).region == longest
+
+
+@pytest.mark.parametrize("message_class", ["emergency", "otp", "transactional"])
+def test_a_category_lives_no_longer_than_its_class_may(tmp_path: Path, message_class: str) -> None:
+    longest_s = LIFETIME_S_MAX[MessageClass(message_class)]
+    text = f'[categories."a.b"]\nclass = "{message_class}"\n'
+    for given_s in (1, longest_s - 1, longest_s):
+        found = read(tmp_path, f"{text}expires_in_s = {given_s}").categories["a.b"]
+        assert found.expires_in_s == given_s
+    assert read(tmp_path, text).categories["a.b"].expires_in_s == longest_s
+    assert one_fault(tmp_path, f"{text}expires_in_s = {longest_s + 1}") == (
+        f"categories.a.b.expires_in_s: must be {longest_s} or less for class {message_class}, "
+        f"is {longest_s + 1}"
+    )
+
+
+def test_marketing_is_refused_until_its_hours_are_kept(tmp_path: Path) -> None:
+    fault = one_fault(tmp_path, '[categories.sale]\nclass = "marketing"')
+    assert fault.startswith("categories.sale.class: input should be 'emergency', 'otp' or")
+
+
+def test_a_named_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    with pytest.raises(BadSettings, match=r"none\.toml: cannot be read: .*No such file"):
+        load({"NOTIFYQ_CONFIG": str(path)})
+
+
+@pytest.mark.parametrize(
+    "text", ["[region", "name = ", 'a = "x"\na = "y"', b"\xff\xfe", "[a]\n[a]"], ids=repr
+)
+def test_a_file_that_is_no_toml_is_a_fault_beside_the_environments(
+    tmp_path: Path, text: str | bytes
+) -> None:
+    first, second = faults(tmp_path, text, {"NOTIFYQ_LOG_LEVEL": "x"})
+    assert "notifyq.toml: cannot be read: " in first
+    assert second.startswith("NOTIFYQ_LOG_LEVEL: ")
