@@ -20,6 +20,7 @@ import psycopg
 from notifyq import migrate
 from notifyq.embedded import EmbeddedPostgres
 
+HTTP = httpx.Client(trust_env=False, timeout=30)  # loopback goes by no proxy
 WAIT_S = 45.0  # longer than a lease: what is late by more is stuck
 
 
@@ -73,11 +74,16 @@ class Stage:
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
-            page = httpx.get(f"{self.sandbox}/sandbox/messages?limit=1000{cursor}").json()
+            page = HTTP.get(f"{self.sandbox}/sandbox/messages?limit=1000{cursor}").json()
             found += page["data"]
             if page["next_cursor"] is None:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
+
+    def last_words(self) -> str:
+        """Return the end of every part's log."""
+        logs = {log.stem: log.read_text(errors="replace") for log in self.logs.glob("*.log")}
+        return "\n".join(f"--- {part}\n{text[-1_000:]}" for part, text in sorted(logs.items()))
 
     def stop(self) -> None:
         """End all parts, those that provide last."""
@@ -120,9 +126,12 @@ def stage() -> Iterator[Stage]:
         made.start("api", "api")
         made.start("janitor", "janitor")
         made.start("worker", "worker", "--channel", "all")
-        until(lambda: _answers(f"{made.sandbox}/healthz"), "the sandbox answers")
-        until(lambda: _answers(f"{made.api}/readyz"), "the API answers")
-        yield made
+        try:
+            until(lambda: _answers(f"{made.sandbox}/healthz"), "the sandbox answers")
+            until(lambda: _answers(f"{made.api}/readyz"), "the API answers")
+            yield made
+        except DemoFailed as error:
+            raise DemoFailed(f"{error}\n{made.last_words()}") from None
 
 
 def until(true: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> float:
@@ -147,7 +156,7 @@ def samples() -> Path:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url).is_success
+        return HTTP.get(url).is_success
     except httpx.TransportError:
         return False
 

@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from bin.demo_stage import DemoFailed, Stage, expected, samples, stage, until
+from bin.demo_stage import HTTP, DemoFailed, Stage, expected, samples, stage, until
 from notifyq.cli.tenants import SCOPES, make_key
 from notifyq.store import db, tenants
 
@@ -108,7 +108,7 @@ def _kill_a_worker(running: Stage, key: str) -> dict[str, str]:
     """kill -9 the worker while the provider holds two requests; return {number: delivery}."""
     for number, fault in ((HELD_BEFORE, "hold_before_accept"), (HELD_AFTER, "hold_after_accept")):
         script = {"vendor": "twilio", "match": {"to": number}, "fault": fault}
-        httpx.post(f"{running.sandbox}/sandbox/faults", json=script).raise_for_status()
+        HTTP.post(f"{running.sandbox}/sandbox/faults", json=script).raise_for_status()
     made = {}
     for number, text in TEXT.items():
         answer = _post(running, key, f"demo-{number}", number, text)
@@ -177,13 +177,13 @@ def _post(running: Stage, key: str, idempotency_key: str, number: str, text: str
         "content": {"sms": {"body": text}},
     }
     headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency_key}
-    answer = httpx.post(f"{running.api}/v1/notifications", json=content, headers=headers)
+    answer = HTTP.post(f"{running.api}/v1/notifications", json=content, headers=headers)
     _must(answer.status_code == 202, f"{answer.status_code}: {answer.text}")
     return answer
 
 
 def _held(running: Stage) -> list[Any]:
-    held: list[Any] = httpx.get(f"{running.sandbox}/sandbox/held").json()["data"]
+    held: list[Any] = HTTP.get(f"{running.sandbox}/sandbox/held").json()["data"]
     return held
 
 

@@ -19,3 +19,7 @@ class BadSettings(NotifyqError):
 
 class FenceLost(NotifyqError):
     """This region may not begin attempts at the epoch that the caller holds."""
+
+
+class DatabaseAway(NotifyqError):
+    """The database could not be reached, or its URL could not be read."""

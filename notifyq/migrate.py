@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString
 
+import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from notifyq.errors import DatabaseAway
 from notifyq.store import db, fence, partitions
 
 VERSION_TABLE = "notifyq_version"
@@ -34,7 +36,10 @@ _SHA256_BLOCK_BYTES = 64
 
 
 def upgrade(url: str, *, region: str = "default", actor: str = "migrate") -> None:
-    """Migrate the database at `url` to the newest schema and make what every database has."""
+    """Migrate the database at `url` to the newest schema and make what every database has.
+
+    DatabaseAway: it cannot be reached. psycopg.Error and SQLAlchemyError: it refused something.
+    """
     config = _config(url)
     command.upgrade(config, "head")
     asyncio.run(_furnish(url, region, actor))
@@ -93,9 +98,12 @@ def _engine(url: str) -> sqlalchemy.Engine:
     """Return an engine that hands libpq the URL as it is: sockets and several hosts included."""
 
     def connect() -> object:
-        import psycopg  # beside its one use
-
-        return psycopg.connect(url, connect_timeout=db.CONNECT_TIMEOUT_S)
+        try:
+            return psycopg.connect(url, connect_timeout=db.CONNECT_TIMEOUT_S)
+        except psycopg.ProgrammingError:  # its text quotes the URL, password and all
+            raise DatabaseAway("the database URL is no connection string of libpq") from None
+        except psycopg.OperationalError as error:
+            raise DatabaseAway(f"the database: {str(error).strip()}") from None
 
     return sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool

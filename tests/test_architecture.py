@@ -42,7 +42,7 @@ SIBLINGS = {("read_config", "config")}  # one reads what the other defines
 KNOWS_ONLY = {
     "domain": ("notifyq.domain", "notifyq.errors"),
     "sandbox": ("notifyq.sandbox", "notifyq.domain.ids"),
-    "migrate": ("notifyq.store",),
+    "migrate": ("notifyq.errors", "notifyq.store"),
     "embedded": ("notifyq.embedded",),
     "running": (),
 }

@@ -7,7 +7,7 @@ import click
 from notifyq import migrate
 from notifyq.bootstrap.accounts import database_url
 from notifyq.cli.output import Failed, Misused, actor, json_option, running, settings, show
-from notifyq.errors import BadSettings
+from notifyq.errors import BadSettings, DatabaseAway
 from notifyq.store import catalog
 from notifyq.store import db as store_db
 
@@ -25,9 +25,12 @@ def migrate_command() -> None:
         url = database_url(found)
     except BadSettings as error:
         raise Misused(str(error)) from None
-    before, _ = migrate.versions(url)
-    migrate.upgrade(url, region=found.region, actor=actor())
-    after, _ = migrate.versions(url)
+    try:
+        before, _ = migrate.versions(url)
+        migrate.upgrade(url, region=found.region, actor=actor())
+        after, _ = migrate.versions(url)
+    except DatabaseAway as error:
+        raise Failed(str(error)) from None
     click.echo(f"at {after}" if before == after else f"from {before or 'nothing'} to {after}")
 
 

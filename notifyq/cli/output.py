@@ -46,8 +46,11 @@ class Misused(Failed):
 
 
 def actor() -> str:
-    """Return who does this: NOTIFYQ_ACTOR, else the OS login."""
-    return os.environ.get("NOTIFYQ_ACTOR") or getpass.getuser()
+    """Return who does this: NOTIFYQ_ACTOR, else the OS login, else its number."""
+    try:
+        return os.environ.get("NOTIFYQ_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # a container's uid may have no name
+        return f"uid {os.getuid()}"
 
 
 def settings() -> Settings:
@@ -71,6 +74,10 @@ def running(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
             raise Failed(str(error)) from None
         except psycopg.errors.UndefinedTable:
             raise Failed("the database was never migrated: run `notifyq db migrate`") from None
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is None:  # libpq's, and it quotes the URL with its password
+                raise Misused("NOTIFYQ_DATABASE_URL: is no connection string of libpq") from None
+            raise Failed(f"the database: {str(error).strip()}") from None
         except psycopg.Error as error:
             raise Failed(f"the database: {str(error).strip()}") from None
 
@@ -92,7 +99,7 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str = "nothing
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     # A pipe has no width of its own; a table must not be cut to a guess.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 def log_to_stderr(level: str) -> None:

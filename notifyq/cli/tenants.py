@@ -1,19 +1,21 @@
 """tenant and key: who may ask."""
 
 import hashlib
+import re
 import secrets
 
 import click
 import orjson
 
 from notifyq.bootstrap.accounts import CELL, database_url
-from notifyq.cli.output import Failed, actor, json_option, running, settings, show
+from notifyq.cli.output import Failed, Misused, actor, json_option, running, settings, show
 from notifyq.entrypoints.api.notifications import READ, SEND
 from notifyq.store import db, tenants
 
 SCOPES = (SEND, READ)
 KEY_BYTES = 24  # 192 random bits
 LABEL_LENGTH = 16
+_WORD = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # the database checks a tenant's name by it too
 
 
 @click.group()
@@ -26,7 +28,11 @@ def tenant() -> None:
 @click.option("--brand", help="Who speaks, the scope of a STOP; default: the tenant's name.")
 @running
 async def create(name: str, brand: str | None) -> None:
-    """Create a tenant."""
+    """Create a tenant. NAME and brand: lower-case letters, digits and hyphens."""
+    for what, word in (("NAME", name), ("--brand", brand or name)):
+        if not _WORD.fullmatch(word):
+            rule = "1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen"
+            raise Misused(f"{what}: must be {rule}, is {word!r}")
     async with await db.connect(database_url(settings()), autocommit=True) as conn:
         made = await tenants.create(conn, cell=CELL, name=name, brand=brand or name, actor=actor())
     if not made:

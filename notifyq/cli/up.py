@@ -22,6 +22,7 @@ from notifyq.bootstrap.loops import stop_signal
 from notifyq.cli.output import Failed, actor, running, settings
 from notifyq.cli.tenants import SCOPES, make_key
 from notifyq.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from notifyq.errors import DatabaseAway
 from notifyq.store import db, tenants
 
 READY_S = 30.0
@@ -54,7 +55,7 @@ def up(data: Path | None, port: int, sandbox_port: int) -> None:
             migrate.upgrade(url, region=found.region, actor=actor())
             environ = _environ(url, port, sandbox_port)
             running(_up)(url, environ, port, sandbox_port)
-    except EmbeddedPostgresError as error:
+    except (EmbeddedPostgresError, DatabaseAway) as error:
         raise Failed(str(error)) from None
 
 
@@ -122,7 +123,7 @@ async def _end(process: asyncio.subprocess.Process, exited: "asyncio.Task[int]")
 
 async def _answering(url: str, stop: asyncio.Event) -> None:
     """Return once a part answers, or the end was asked for."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         for _ in range(int(READY_S / POLL_S)):
             if stop.is_set() or await _answers(client, url):
                 return

@@ -7,7 +7,7 @@ be a silently different request.
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -18,6 +18,10 @@ from notifyq.entrypoints.api.problems import Fault, Problem
 SMS_LENGTH_MAX = 1_600  # characters: Twilio's limit on a message (providers' own documents)
 METADATA_ENTRIES_MAX = 20
 METADATA_VALUE_LENGTH_MAX = 500
+
+
+# Zones come from the pinned tzdata package: the OS copy is whatever the machine happens to have.
+reset_tzpath(())
 
 
 def _no_nul(text: str) -> str:
