@@ -111,7 +111,8 @@ def _engine(url: str) -> sqlalchemy.Engine:
 
 
 async def _furnish(url: str, region: str, actor: str) -> None:
-    async with await db.connect(url, autocommit=True) as conn:
+    # Leaves are made one process at a time; one that starts beside others waits its turn.
+    async with await db.connect(url, autocommit=True, lock_timeout_ms=60_000) as conn:
         await partitions.make_leaves(conn, datetime.now(UTC))
         inner, outer = hmac_pads(secrets.token_bytes(_SHA256_BLOCK_BYTES))
         await conn.execute(_SECRET, {"inner": inner, "outer": outer})

@@ -1,5 +1,6 @@
 """The parts that run: api, worker, janitor, sandbox. SIGTERM drains each."""
 
+import signal
 from pathlib import Path
 
 import click
@@ -28,6 +29,8 @@ def api() -> None:
     except BadSettings as error:
         raise Misused(str(error)) from None
     host, _, port = found.bind.rpartition(":")
+    # uvicorn drains on SIGTERM and then raises it once more, for whoever listened before: nobody.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         create_app(api_parts(found)),
         host=host,

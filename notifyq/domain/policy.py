@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyq.domain.model import Due
-from notifyq.domain.states import Event, Reason
+from notifyq.domain.states import Event, Reason, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,23 @@ class End:
     reason: Reason
 
 
-Decision = Send | Wait | End
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The job is void: its delivery is not pending any more, and stays as it is."""
+
+
+Decision = Send | Wait | End | Drop
 
 
 def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
     """Say what becomes of a due delivery.
 
-    now: the database's time, aware UTC. The rules in order: expired, opted out, too early.
+    now: the database's time, aware UTC. The rules in order: not pending any more, expired,
+    opted out, too early.
     An unreadable consent row (None) is a bug in the caller; it ends as opted out, unsent.
     """
+    if due.state != State.PENDING:
+        return Drop()
     if now >= due.expires_at:
         return End(Event.EXPIRE, Reason.EXPIRED)
     if consent is None or consent.blocked:

@@ -11,57 +11,17 @@ from uuid import UUID
 
 import psycopg
 
+from notifyq.domain.asking import Ask, Planned
 from notifyq.domain.idempotency import Judgement, KnownKey, judge
 from notifyq.domain.ids import delivery_id, new_notification_id
-from notifyq.domain.model import Category, Channel
 from notifyq.domain.states import Reason
 from notifyq.store import intake
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
-OPERATION = "notify"
 ACCEPTED_STATUS = 202
 # How long a batch waits for keys that another transaction holds before it goes one by one, so
 # that one slow key does not stall the others.
 LOCK_TIMEOUT_MS = 250
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What goes by one channel to one address."""
-
-    channel: Channel
-    lane: int
-    address: str
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A valid request, with nothing left to look up."""
-
-    cell: int
-    tenant_id: int
-    brand: str
-    test: bool
-    key_hash: bytes
-    fingerprint: bytes
-    category: Category
-    recipient: str | None
-    metadata: str | None
-    not_before: datetime | None
-    expires_at: datetime
-    parts: tuple[Part, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An ask with its ids: what the answer to it is made from."""
-
-    ask: Ask
-    notification_id: UUID
-    delivery_ids: tuple[UUID, ...]
-    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +42,7 @@ class Refusal:
 
 
 Reply = Answer | Refusal | Unknown
-_Key = tuple[int, bytes]
+_Key = intake.Key
 
 
 async def accept(
@@ -100,9 +60,8 @@ async def accept(
     """
     first: dict[_Key, Planned] = {}
     for ask in asks:
-        key = (ask.tenant_id, ask.key_hash)
-        if key not in first:
-            first[key] = _plan(ask, now, dice)
+        if _key_of(ask) not in first:
+            first[_key_of(ask)] = _plan(ask, now, dice)
     try:
         found = await _write(conn, list(first.values()), render)
     except psycopg.errors.LockNotAvailable:
@@ -129,15 +88,21 @@ def _plan(ask: Ask, now: datetime, dice: Callable[[int], int]) -> Planned:
 _Known = dict[_Key, tuple[KnownKey, UUID]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    new: set[UUID]  # the notifications whose keys were new
+    known: _Known  # what the other keys already stood for
+
+
 async def _write(
     conn: Conn, planned: list[Planned], render: Callable[[Planned], bytes]
-) -> _Known | Unknown:
+) -> _Written | Unknown:
     """Write what is new; return what the other keys already held."""
-    cell = planned[0].ask.cell
+    (cell,) = {p.ask.cell for p in planned}  # every transaction touches one cell
 
-    async def work(conn: Conn) -> _Known:
+    async def work(conn: Conn) -> _Written:
         keys = [_key_row(p, render) for p in planned]
-        taken = await intake.take_keys(conn, cell=cell, operation=OPERATION, keys=keys)
+        taken = await intake.take_keys(conn, cell=cell, keys=keys)
         new = [p for p in planned if p.notification_id in taken]
         if new:
             await intake.write(
@@ -147,47 +112,74 @@ async def _write(
                 notifications=[_notification_row(p) for p in new],
                 deliveries=[row for p in new for row in _delivery_rows(p)],
             )
-        if len(new) == len(planned):
-            return {}
-        rest = [(key.tenant_id, key.key_hash) for key in keys if key.notification_id not in taken]
-        return await intake.known(conn, cell=cell, operation=OPERATION, keys=rest)
+        rest = [_key_of(p.ask) for p in planned if p.notification_id not in taken]
+        return _Written(taken, await intake.known(conn, cell=cell, keys=rest) if rest else {})
 
     fate = await transact(conn, work)
     return fate.value if isinstance(fate, Committed) else fate
 
 
+async def recall(
+    conn: Conn, key: intake.Key, asked: bytes, *, cell: int
+) -> Answer | Refusal | None:
+    """Return what a request whose key is known gets; None if the key is new.
+
+    asked: the request's fingerprint. For requests that would be refused today: what was accepted
+    stays accepted, whatever the clock and the settings say by now. Its commit writes WAL, so a
+    replay waits for the standby as the first answer did.
+    """
+
+    async def work(conn: Conn) -> _Known:
+        return await intake.known(conn, cell=cell, keys=[key])
+
+    fate = await transact(conn, work)
+    if isinstance(fate, Unknown) or key not in fate.value:
+        return None
+    return _judged(asked, *fate.value[key])
+
+
 def _replies(
     asks: Sequence[Ask],
     first: dict[_Key, Planned],
-    found: _Known,
+    written: _Written,
     render: Callable[[Planned], bytes],
 ) -> list[Reply]:
     replies: list[Reply] = []
     for ask in asks:
-        key = (ask.tenant_id, ask.key_hash)
-        planned = first[key]
-        if key in found:
-            replies.append(_reply_to_known(ask, *found[key]))
-        elif planned.ask is ask:
-            replies.append(Answer(ACCEPTED_STATUS, render(planned), replayed=False))
-        elif planned.ask.fingerprint == ask.fingerprint:
-            replies.append(Answer(ACCEPTED_STATUS, render(planned), replayed=True))
+        planned = first[_key_of(ask)]
+        if _key_of(ask) in written.known:
+            replies.append(_judged(ask.fingerprint, *written.known[_key_of(ask)]))
+        elif planned.notification_id not in written.new:
+            replies.append(Unknown("the key was forgotten while it was looked up"))
+        elif planned.ask is ask or planned.ask.fingerprint == ask.fingerprint:
+            again = planned.ask is not ask
+            replies.append(Answer(ACCEPTED_STATUS, render(planned), replayed=again))
         else:
             replies.append(Refusal(Judgement.REUSED, planned.notification_id))
     return replies
 
 
-def _reply_to_known(ask: Ask, known: KnownKey, notification_id: UUID) -> Reply:
-    judgement = judge(known, ask.fingerprint)
+def _judged(asked: bytes, known: KnownKey, notification_id: UUID) -> Answer | Refusal:
+    judgement = judge(known, asked)
     if judgement is Judgement.REPLAY and known.status is not None and known.body is not None:
         return Answer(known.status, known.body, replayed=True)
     return Refusal(judgement, notification_id)
+
+
+def _key_of(ask: Ask) -> intake.Key:
+    return (ask.tenant_id, operation_of(ask.test), ask.key_hash)
+
+
+def operation_of(test: bool) -> str:
+    """Return what a key is unique for: a test send never answers for a live one."""
+    return "notify.test" if test else "notify"
 
 
 def _key_row(planned: Planned, render: Callable[[Planned], bytes]) -> intake.KeyRow:
     ask = planned.ask
     return intake.KeyRow(
         ask.tenant_id,
+        operation_of(ask.test),
         ask.key_hash,
         ask.fingerprint,
         planned.notification_id,

@@ -12,10 +12,10 @@ from itertools import groupby
 from uuid import UUID
 
 from notifyq.domain.model import Due, Post, Ready
-from notifyq.domain.policy import Decision, End, Send, Wait, decide
-from notifyq.domain.states import State, step
+from notifyq.domain.policy import Decision, Drop, End, Send, Wait, decide
+from notifyq.domain.states import Reason, State, step
 from notifyq.errors import FenceLost
-from notifyq.store import attempts, consents, queue
+from notifyq.store import attempts, consents, disowned, queue
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -33,7 +33,18 @@ class Turn:
     ended: int
     deferred: int
     blocked: tuple[UUID, ...]  # deliveries that could not begin beside a live attempt
+    void: tuple[UUID, ...]  # jobs whose delivery was not pending, or not there: dropped
     last_due: dict[int, datetime]  # per criticality, the latest due that was claimed
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The claimed jobs of one day, which lie on the same leaves, with what was decided."""
+
+    day: str
+    now: datetime
+    decided: list[tuple[Due, Decision]]
+    gone: list[queue.Claim]  # jobs without a delivery
 
 
 async def begin_due(
@@ -59,34 +70,64 @@ async def begin_due(
             low_waters=low_waters,
             room=room,
         )
-        turn = Turn(len(claims), [], 0, 0, (), {c.criticality: c.due for c in claims})
-        claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
-        for day, group in groupby(claims, key=lambda c: day_of(c.delivery_id)):
-            turn = _sum(turn, await _begin_day(conn, post, day, list(group), new_id))
+        turn = Turn(len(claims), [], 0, 0, (), (), {c.criticality: c.due for c in claims})
+        for day in await _decide(conn, post, claims):
+            turn = _sum(turn, await _write(conn, post, day, new_id))
         return turn
 
     fate = await transact(conn, work)
     return fate.value if isinstance(fate, Committed) else fate
 
 
-async def _begin_day(
-    conn: Conn, post: Post, day: str, claims: list[queue.Claim], new_id: Callable[[], UUID]
-) -> Turn:
-    now = claims[0].now
-    found = await queue.facts(conn, claims, channel=post.lane.channel, cell=post.cell, day=day)
-    consent = await consents.lock(
-        conn,
-        ((due.brand, due.address_key) for due in found),
-        cell=post.cell,
-        channel=post.lane.channel,
-    )
-    decided = [
-        (due, decide(due, consent.get((due.brand, due.address_key)), now=now)) for due in found
-    ]
-    ready, blocked = await _begin(conn, post, day, decided)
-    ended = await _end(conn, post, day, decided, new_id)
-    later = [(d.delivery_id, d.place, c.until) for d, c in decided if isinstance(c, Wait)]
-    later += [(d.delivery_id, d.place, now + timedelta(seconds=BLOCKED_S)) for d in blocked]
+async def disown_unsent(conn: Conn, post: Post, known: Sequence[UUID]) -> int | Unknown:
+    """Close attempts of this post that it never sent because the fate of their begin was unclear.
+
+    known: the deliveries whose attempts it did see committed. Must run on the connection that
+    begins: then none is being begun meanwhile.
+    """
+
+    async def work(conn: Conn) -> int:
+        return await disowned.disown(
+            conn,
+            cell=post.cell,
+            channel=post.lane.channel,
+            lane=post.lane.id,
+            worker=post.worker,
+            known=known,
+        )
+
+    fate = await transact(conn, work)
+    return fate.value if isinstance(fate, Committed) else fate
+
+
+async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Day]:
+    """Load the facts of all claims, lock all their consent rows, and only then decide."""
+    claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
+    days = [(day, list(group)) for day, group in groupby(claims, key=_day_of)]
+    facts = {day: await queue.facts(conn, group, cell=post.cell, day=day) for day, group in days}
+    people = {(due.brand, due.address_key) for dues in facts.values() for due in dues}
+    if not people:
+        return [_Day(day, group[0].now, [], group) for day, group in days]
+    consent = await consents.lock(conn, people, cell=post.cell, channel=post.lane.channel)
+    made = []
+    for day, group in days:
+        now, known = group[0].now, {due.delivery_id for due in facts[day]}
+        decided = [
+            (due, decide(due, consent.get((due.brand, due.address_key)), now=now))
+            for due in facts[day]
+        ]
+        made.append(_Day(day, now, decided, [c for c in group if c.delivery_id not in known]))
+    return made
+
+
+async def _write(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) -> Turn:
+    """Write a day's decisions; each takes its job row, or the fence is lost."""
+    ready, blocked = await _begin(conn, post, day)
+    void = [due.delivery_id for due, decision in day.decided if isinstance(decision, Drop)]
+    void += [claim.delivery_id for claim in day.gone]
+    ended = await _end(conn, post, day, new_id)
+    later = [(d.delivery_id, d.place, c.until) for d, c in day.decided if isinstance(c, Wait)]
+    later += [(d.delivery_id, d.place, day.now + timedelta(seconds=BLOCKED_S)) for d in blocked]
     if later:
         done = await queue.defer(
             conn,
@@ -96,15 +137,14 @@ async def _begin_day(
             epoch=post.epoch,
             region=post.region,
         )
-        _fenced(done, len(later), post)
-    return Turn(0, ready, ended, len(later), tuple(d.delivery_id for d in blocked), {})
+        _fenced(done == len(later), post)
+    put_aside = tuple(due.delivery_id for due in blocked)
+    return Turn(0, ready, ended, len(later), put_aside, tuple(void), {})
 
 
-async def _begin(
-    conn: Conn, post: Post, day: str, decided: list[tuple[Due, Decision]]
-) -> tuple[list[Ready], list[Due]]:
+async def _begin(conn: Conn, post: Post, day: _Day) -> tuple[list[Ready], list[Due]]:
     """Return what may be sent, and what could not begin beside a live attempt."""
-    to_send = [(due, decision) for due, decision in decided if isinstance(decision, Send)]
+    to_send = [(due, decision) for due, decision in day.decided if isinstance(decision, Send)]
     if not to_send:
         return [], []
     begun = await attempts.begin(
@@ -115,58 +155,61 @@ async def _begin(
         ],
         channel=post.lane.channel,
         cell=post.cell,
-        day=day,
+        day=day.day,
         lane=post.lane.id,
         epoch=post.epoch,
         region=post.region,
         worker=post.worker,
         lease_s=post.lease_s,
     )
-    if not begun:
-        raise FenceLost(f"epoch {post.epoch} of region {post.region} may begin nothing")
-    if not all(begun.values()):
+    _fenced(begun.allowed, post)
+    if not all(begun.taken.values()):
         raise RuntimeError("a claimed job row was not where the claim saw it")
     ready = [
-        Ready(due, due.attempts + 1, post.epoch) for due, _ in to_send if due.delivery_id in begun
+        Ready(due, due.attempts + 1, post.epoch)
+        for due, _ in to_send
+        if due.delivery_id in begun.taken
     ]
-    return ready, [due for due, _ in to_send if due.delivery_id not in begun]
+    return ready, [due for due, _ in to_send if due.delivery_id not in begun.taken]
 
 
-async def _end(
-    conn: Conn,
-    post: Post,
-    day: str,
-    decided: list[tuple[Due, Decision]],
-    new_id: Callable[[], UUID],
-) -> int:
-    endings = [
-        queue.Ending(
-            due.delivery_id,
-            due.place,
-            step(State.PENDING, decision.event),
-            decision.reason,
-            new_id(),
-        )
-        for due, decision in decided
-        if isinstance(decision, End)
-    ]
+async def _end(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) -> int:
+    """Bring deliveries to rest, and drop void jobs; return how many deliveries ended."""
+    endings = []
+    for due, decision in day.decided:
+        if isinstance(decision, End):
+            state = step(State.PENDING, decision.event)
+            endings.append(_ending(due, state, decision.reason, new_id()))
+        elif isinstance(decision, Drop):
+            endings.append(_ending(due, None, None, new_id()))
+    endings += [_ending(claim, None, None, new_id()) for claim in day.gone]
     if endings:
         done = await queue.end_unsent(
             conn,
             endings,
             channel=post.lane.channel,
             cell=post.cell,
-            day=day,
+            day=day.day,
             epoch=post.epoch,
             region=post.region,
         )
-        _fenced(done, len(endings), post)
-    return len(endings)
+        _fenced(done == len(endings), post)
+    return sum(ending.state is not None for ending in endings)
 
 
-def _fenced(done: int, asked: int, post: Post) -> None:
-    if done != asked:
+def _ending(
+    job: Due | queue.Claim, state: State | None, reason: Reason | None, event_id: UUID
+) -> queue.Ending:
+    return queue.Ending(job.delivery_id, job.place, state, reason, event_id)
+
+
+def _fenced(held: bool, post: Post) -> None:
+    if not held:
         raise FenceLost(f"epoch {post.epoch} of region {post.region} may change nothing")
+
+
+def _day_of(claim: queue.Claim) -> str:
+    return day_of(claim.delivery_id)
 
 
 def _sum(one: Turn, other: Turn) -> Turn:
@@ -176,5 +219,6 @@ def _sum(one: Turn, other: Turn) -> Turn:
         one.ended + other.ended,
         one.deferred + other.deferred,
         one.blocked + other.blocked,
+        one.void + other.void,
         one.last_due,
     )

@@ -15,6 +15,8 @@ from notifyq.store import partitions, upkeep
 from notifyq.store.db import Committed, Conn, transact
 
 BATCH = 500
+# What is alive needs its content and its evidence, but no stored answer and no old event.
+_NEVER_NEEDED = frozenset({"stored_response", "outbox"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +71,26 @@ async def tend_leaves(
     """Make the leaves ahead, drop the ones past their time; return (made, names dropped).
 
     The connection must be in autocommit: each leaf's lock is then held for that leaf only.
-    A leaf of content stays while a job or an open attempt of its days is left, however late.
+    A leaf stays while a job, or an attempt that is open or in doubt, of its time is left.
     """
     made = await partitions.make_leaves(conn, now)
+    evidence = timedelta(days=365 * retention.consent_years)
     ages = {
         "stored_response": timedelta(days=retention.replay_window_days),
         "outbox": timedelta(days=retention.content_days),
         "content": timedelta(days=retention.content_days),
-        "receipt": timedelta(days=365 * retention.consent_years),
-        "attempt": timedelta(days=365 * retention.consent_years),
-        "delivery": timedelta(days=365 * retention.consent_years),
-        "notification": timedelta(days=365 * retention.consent_years),
     }
     dropped: list[str] = []
     for history in partitions.HISTORIES:
-        before = now - ages[history.table]
-        if not await upkeep.alive_before(conn, cell=cell, before=floor_of(before)):
-            dropped += await partitions.drop_leaves(conn, history, before)
+        before = now - ages.get(history.table, evidence)
+        for leaf in await partitions.old_leaves(conn, history, before):
+            low, high = floor_of(leaf.start), floor_of(leaf.end)
+            needed = history.table not in _NEVER_NEEDED and await upkeep.alive_between(
+                conn, cell=cell, low=low, high=high
+            )
+            if not needed:
+                await partitions.drop_leaf(conn, leaf)
+                dropped.append(leaf.name)
     return made, dropped
 
 

@@ -11,7 +11,7 @@ from enum import Enum
 from uuid import UUID
 
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Receipt
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Channel, Receipt
 from notifyq.domain.states import (
     DELIVERY,
     LIVE,
@@ -47,7 +47,11 @@ class Received:
 async def receive(
     conn: Conn, provider: str, receipt: Receipt, *, new_id: Callable[[], UUID]
 ) -> Received | Unknown:
-    """Store a verified receipt and apply it; a second copy changes nothing."""
+    """Store a verified receipt and apply it; a second copy changes nothing.
+
+    provider: the account whose signature it carries. A reference that names no attempt, or one
+    that another account made, is strange: nothing is stored on its word.
+    """
     try:
         cell, delivery_id, number = read_reference(receipt.reference)
     except BadId:
@@ -58,6 +62,8 @@ async def receive(
         # The attempt is locked first: two receipts about it are then applied one after the other,
         # and the later one sees the rank of the one before.
         found = await evidence.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
+        if found is None or found.provider != provider:
+            return Received(Applied.STRANGE, None, None)
         kept = await receipts.keep(
             conn,
             cell=cell,
@@ -66,8 +72,6 @@ async def receive(
             provider=provider,
             receipt=receipt,
         )
-        if found is None:
-            return Received(Applied.STRANGE, delivery_id, None)
         if not kept.fresh or receipt.rank <= kept.rank_before:
             return Received(Applied.KNOWN, delivery_id, found.state)
         return await _apply(conn, at, found, receipt, new_id())
@@ -90,33 +94,41 @@ async def _apply(
     event = _event(receipt.rank)
     corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
     if outcome not in LIVE and not corrects:
-        return await _late(conn, at, receipt)
-    bounced = event is Event.BOUNCE
-    await evidence.close_one(
-        conn,
-        cell=at.cell,
-        delivery_id=at.delivery_id,
-        number=at.number,
-        outcome=AttemptOutcome.BOUNCED if bounced else AttemptOutcome.ACCEPTED,
-        provider_id=receipt.provider_id,
-        code=receipt.code,
-    )
+        return await _late(conn, at, found, receipt, event_id)
+    proven = AttemptOutcome.BOUNCED if event is Event.BOUNCE else AttemptOutcome.ACCEPTED
+    if proven is not outcome:
+        await evidence.close_one(
+            conn,
+            cell=at.cell,
+            delivery_id=at.delivery_id,
+            number=at.number,
+            outcome=proven,
+            provider_id=receipt.provider_id,
+            code=receipt.code,
+        )
     if (state, event) not in DELIVERY:  # already there, or further
         return Received(Applied.KNOWN, at.delivery_id, state)
+    return Received(Applied.MOVED, at.delivery_id, await _move(conn, at, state, event, event_id))
+
+
+async def _move(conn: Conn, at: _Place, state: State, event: Event, event_id: UUID) -> State:
     target = step(state, event)
     await evidence.move_one(
         conn,
         cell=at.cell,
         delivery_id=at.delivery_id,
         state=target,
-        reason=Reason.UNDELIVERED if bounced else None,
+        reason=Reason.UNDELIVERED if event is Event.BOUNCE else None,
         sources=sources(event),
         event_id=event_id,
     )
-    return Received(Applied.MOVED, at.delivery_id, target)
+    return target
 
 
-async def _late(conn: Conn, at: _Place, receipt: Receipt) -> Received:
+async def _late(
+    conn: Conn, at: _Place, found: evidence.Evidence, receipt: Receipt, event_id: UUID
+) -> Received:
+    """Note that a closed attempt was carried out after all, and do not send a second one."""
     new = await evidence.note_late_acceptance(
         conn,
         cell=at.cell,
@@ -124,7 +136,15 @@ async def _late(conn: Conn, at: _Place, receipt: Receipt) -> Received:
         number=at.number,
         provider_id=receipt.provider_id,
     )
-    return Received(Applied.LATE if new else Applied.KNOWN, at.delivery_id, None)
+    applied = Applied.LATE if new else Applied.KNOWN
+    state, event = State(found.state), _event(receipt.rank)
+    # A retry is waiting: what it would send has arrived. If a worker has just claimed it, this
+    # came too late.
+    if state is State.PENDING and await evidence.take_back_job(
+        conn, cell=at.cell, delivery_id=at.delivery_id, channel=Channel(found.channel)
+    ):
+        state = await _move(conn, at, state, event, event_id)
+    return Received(applied, at.delivery_id, state)
 
 
 def _event(rank: int) -> Event:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from notifyq.domain.model import Post, Ready
 from notifyq.domain.outcome import Outcome
-from notifyq.domain.states import Event, State, step
+from notifyq.domain.states import AttemptOutcome, Event, State, sources, step
 from notifyq.domain.verdict import Verdict, judge
-from notifyq.store import attempts
+from notifyq.store import attempts, evidence
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -29,7 +29,7 @@ class Settled:
     """What became of a batch."""
 
     verdicts: dict[UUID, Verdict]  # as judged
-    done: set[UUID]  # those that were written; the rest was settled by evidence, or fenced off
+    done: set[UUID]  # those that were still open; the rest was settled by evidence, or fenced off
 
 
 async def settle(
@@ -53,9 +53,10 @@ async def settle(
     async def work(conn: Conn) -> set[UUID]:
         done: set[UUID] = set()
         for day, group in groupby(ordered, key=lambda e: day_of(e.ready.due.delivery_id)):
+            results = [_result(e, verdicts[e.ready.due.delivery_id], new_id()) for e in group]
             done |= await attempts.settle(
                 conn,
-                [_result(e, verdicts[e.ready.due.delivery_id], new_id()) for e in group],
+                results,
                 channel=post.lane.channel,
                 cell=post.cell,
                 day=day,
@@ -63,6 +64,9 @@ async def settle(
                 settle_window_s=settle_window_s,
                 dedupe_days=dedupe_days,
             )
+            for result in results:
+                if result.delivery_id not in done:
+                    await _keep_as_evidence(conn, post.cell, result)
         return done
 
     fate = await transact(conn, work)
@@ -97,4 +101,32 @@ def _result(ended: Ended, verdict: Verdict, event_id: UUID) -> attempts.Result:
         criticality=due.criticality,
         tries=verdict.tries,
         cause=verdict.reason if verdict.event is Event.GIVE_UP else None,
+    )
+
+
+async def _keep_as_evidence(conn: Conn, cell: int, result: attempts.Result) -> None:
+    """An acceptance that came after its lease settles the doubt that the lease left."""
+    if result.provider_id is None:
+        return
+    at = (result.delivery_id, result.number)
+    found = await evidence.lock_one(conn, cell=cell, delivery_id=at[0], number=at[1])
+    if found is None or found.outcome != AttemptOutcome.IN_DOUBT:
+        return
+    await evidence.close_one(
+        conn,
+        cell=cell,
+        delivery_id=at[0],
+        number=at[1],
+        outcome=AttemptOutcome.ACCEPTED,
+        provider_id=result.provider_id,
+        code=None,
+    )
+    await evidence.move_one(
+        conn,
+        cell=cell,
+        delivery_id=at[0],
+        state=State.SENT,
+        reason=None,
+        sources=sources(Event.ACCEPT),
+        event_id=result.event_id,
     )

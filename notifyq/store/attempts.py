@@ -72,49 +72,55 @@ WITH fence_open AS MATERIALIZED (
      WHERE j.ctid = d.place AND j.delivery_id = d.delivery_id
     RETURNING j.delivery_id
 )
-SELECT begun.delivery_id, gone.delivery_id IS NOT NULL
-  FROM begun LEFT JOIN gone USING (delivery_id)
+SELECT EXISTS (SELECT 1 FROM fence_open), begun.delivery_id, gone.delivery_id IS NOT NULL
+  FROM (VALUES (1)) AS one LEFT JOIN begun ON true LEFT JOIN gone USING (delivery_id)
 """
 
-# Purpose: record how attempts ended, and what follows. Cost: two look-ups by primary key, two
-# updates by ctid, one event each; a retry's job or a dead letter where there is one.
-# `AND a.outcome = 'open' AND a.epoch = …` is the fence: what a callback settled first, or another
-# epoch took over, stays as it is.
+# Purpose: lock attempts and their deliveries, in the order of the array, and say where they are.
+# A statement of its own: one that waited for a lock and then wrote would look for the row at the
+# place that its older snapshot knows, find none there, and lose the result.
+# `WHERE a.outcome = …` is the fence: what a callback settled first, or another epoch took over,
+# is not held. It stands outside, or a plan would look for open attempts instead of by key.
+LOCK_OPEN: LiteralString = """
+SELECT r.delivery_id, a.place::text, d.place::text
+  FROM unnest(%(ids)s::uuid[], %(numbers)s::int2[], %(epochs)s::int8[])
+         AS r (delivery_id, number, epoch),
+       LATERAL (SELECT ctid AS place, outcome, epoch FROM attempt_{month}
+                 WHERE cell = %(cell)s::int2 AND delivery_id = r.delivery_id
+                   AND number = r.number
+                 LIMIT 1 FOR NO KEY UPDATE) AS a
+       LEFT JOIN LATERAL (SELECT ctid AS place, state FROM delivery_{month}
+                           WHERE cell = %(cell)s::int2 AND id = r.delivery_id
+                           LIMIT 1 FOR NO KEY UPDATE) AS d ON d.state = 'pending'
+ WHERE a.outcome = 'open' AND a.epoch = r.epoch
+"""
+
+# Purpose: record how attempts ended, and what follows. Cost: two updates by ctid of rows that are
+# locked, one event each; a retry's job or a dead letter where there is one.
 SETTLE: LiteralString = """
 WITH result AS MATERIALIZED (
     SELECT * FROM ROWS FROM (
         unnest(%(delivery_id)s::uuid[]), unnest(%(number)s::int2[]),
-        unnest(%(epoch)s::int8[]), unnest(%(outcome)s::outcome[]),
-        unnest(%(provider_id)s::text[]), unnest(%(code)s::text[]),
-        unnest(%(state)s::delivery_state[]), unnest(%(reason)s::text[]),
-        unnest(%(event_id)s::uuid[]), unnest(%(retry_in_s)s::float8[]),
-        unnest(%(criticality)s::int2[]), unnest(%(tries)s::int2[]),
-        unnest(%(cause)s::text[]))
-      AS r (delivery_id, number, epoch, outcome, provider_id, code, state, reason, event_id,
-            retry_in_s, criticality, tries, cause)
-), held AS MATERIALIZED (
-    SELECT r.*, a.place
-      FROM result AS r,
-           LATERAL (SELECT ctid AS place FROM attempt_{month} AS a
-                     WHERE a.cell = %(cell)s::int2 AND a.delivery_id = r.delivery_id
-                       AND a.number = r.number
-                       AND a.outcome = 'open' AND a.epoch = r.epoch
-                     LIMIT 1 FOR NO KEY UPDATE) AS a
+        unnest(%(outcome)s::outcome[]), unnest(%(provider_id)s::text[]),
+        unnest(%(code)s::text[]), unnest(%(state)s::delivery_state[]),
+        unnest(%(reason)s::text[]), unnest(%(event_id)s::uuid[]),
+        unnest(%(retry_in_s)s::float8[]), unnest(%(criticality)s::int2[]),
+        unnest(%(tries)s::int2[]), unnest(%(cause)s::text[]),
+        unnest(%(attempt_places)s::tid[]), unnest(%(delivery_places)s::tid[]))
+      AS r (delivery_id, number, outcome, provider_id, code, state, reason, event_id,
+            retry_in_s, criticality, tries, cause, attempt_place, delivery_place)
 ), closed AS (
     UPDATE attempt_{month} AS a
-       SET outcome = h.outcome, provider_id = h.provider_id, code = h.code,
-           ended_at = CASE WHEN h.outcome <> 'in_doubt' THEN now() END
-      FROM held AS h
-     WHERE a.ctid = h.place
+       SET outcome = r.outcome, provider_id = r.provider_id, code = r.code,
+           ended_at = CASE WHEN r.outcome <> 'in_doubt' THEN now() END
+      FROM result AS r
+     WHERE a.ctid = r.attempt_place
 ), moved AS (
     UPDATE delivery_{month} AS d
-       SET state = h.state, reason = h.reason, changed_at = now()
-      FROM held AS h,
-           LATERAL (SELECT ctid AS place FROM delivery_{month}
-                     WHERE cell = %(cell)s::int2 AND id = h.delivery_id AND state = 'pending'
-                     LIMIT 1 FOR NO KEY UPDATE) AS x
-     WHERE d.ctid = x.place
-    RETURNING d.tenant_id, h.*
+       SET state = r.state, reason = r.reason, changed_at = now()
+      FROM result AS r
+     WHERE d.ctid = r.delivery_place
+    RETURNING d.tenant_id, r.*
 ), again AS (
     INSERT INTO job_{channel} (cell, criticality, lane, due, delivery_id, channel,
                                attempts, tries)
@@ -134,13 +140,19 @@ WITH result AS MATERIALIZED (
            now() + make_interval(secs => %(settle_window_s)s::float8)
       FROM moved WHERE outcome = 'in_doubt'
     ON CONFLICT DO NOTHING
-), told AS (
-    INSERT INTO outbox (cell, tenant_id, id, about, kind)
-    SELECT %(cell)s::int2, tenant_id, event_id, delivery_id, 'delivery.' || state
-      FROM moved WHERE retry_in_s IS NULL
 )
-SELECT delivery_id FROM held
+INSERT INTO outbox (cell, tenant_id, id, about, kind)
+SELECT %(cell)s::int2, tenant_id, event_id, delivery_id, 'delivery.' || state
+  FROM moved WHERE retry_in_s IS NULL
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a begin came to."""
+
+    allowed: bool  # whether the fence let it
+    taken: dict[UUID, bool]  # the attempts that were inserted: was the job deleted too?
 
 
 async def begin(
@@ -155,11 +167,11 @@ async def begin(
     region: str,
     worker: UUID,
     lease_s: float,
-) -> dict[UUID, bool]:
-    """Begin attempts; return {delivery: its job was deleted} for the attempts that were inserted.
+) -> Begun:
+    """Begin attempts.
 
-    A False in it means that a job row was not where the claim saw it: roll back, send nothing.
-    A delivery that is missing was fenced off, or has a live attempt already.
+    A False in `taken` means that a job row was not where the claim saw it: roll back, send
+    nothing. With the fence open, a delivery that is missing there has a live attempt already.
     """
     parameters = {
         "cell": cell,
@@ -174,7 +186,8 @@ async def begin(
         "revisions": [b.consent_revision for b in beginnings],
     }
     cursor = await conn.execute(leaf_sql(BEGIN, channel=channel, day=day), parameters)
-    return dict(await cursor.fetchall())
+    rows = await cursor.fetchall()
+    return Begun(rows[0][0], {delivery: gone for _, delivery, gone in rows if delivery})
 
 
 async def settle(
@@ -192,12 +205,25 @@ async def settle(
 
     The rest was settled by evidence, or fenced off: nothing of them was changed.
     """
+    where = {
+        "cell": cell,
+        "ids": [r.delivery_id for r in results],
+        "numbers": [r.number for r in results],
+        "epochs": [r.epoch for r in results],
+    }
+    cursor = await conn.execute(leaf_sql(LOCK_OPEN, day=day), where)
+    places = {delivery: (at, its) for delivery, at, its in await cursor.fetchall()}
+    held = [result for result in results if result.delivery_id in places]
+    if not held:
+        return set()
     parameters = {
         "cell": cell,
         "channel": channel,
         "lane": lane,
         "settle_window_s": settle_window_s,
         "dedupe_days": dedupe_days,
-    } | {f.name: [getattr(r, f.name) for r in results] for f in fields(Result)}
-    cursor = await conn.execute(leaf_sql(SETTLE, channel=channel, day=day), parameters)
-    return {row[0] for row in await cursor.fetchall()}
+        "attempt_places": [places[r.delivery_id][0] for r in held],
+        "delivery_places": [places[r.delivery_id][1] for r in held],
+    } | {f.name: [getattr(r, f.name) for r in held] for f in fields(Result) if f.name != "epoch"}
+    await conn.execute(leaf_sql(SETTLE, channel=channel, day=day), parameters)
+    return set(places)

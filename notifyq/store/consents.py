@@ -15,6 +15,13 @@ from notifyq.domain.model import Channel
 from notifyq.domain.policy import Consent
 from notifyq.store.db import Conn
 
+# Purpose: a consent row for everybody who has none yet, so that there is always one to lock.
+MEET: LiteralString = """
+INSERT INTO consent (cell, brand, channel, address_key, blocked, revision)
+SELECT %(cell)s::int2, k.brand, %(channel)s::channel, k.address_key, false, 0
+  FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS k (brand, address_key)
+ON CONFLICT DO NOTHING
+"""
 # Purpose: lock and read consent rows in the order of the arrays (which is the key's order, so
 # that two batches cannot wait in a circle). A statement of its own: the rows may have been
 # changed since the one before, and only a new snapshot shows it.
@@ -70,10 +77,11 @@ class Status:
 async def lock(
     conn: Conn, keys: Iterable[tuple[str, bytes]], *, cell: int, channel: Channel
 ) -> dict[tuple[str, bytes], Consent]:
-    """Lock the consent rows of (brand, address key) pairs and return what they say.
+    """Lock the consent rows of (brand, address key) pairs, made if missing; return what they say.
 
-    Call it in a statement after the one that inserted the missing ones (queue.facts), and
-    decide after it: any other order lets an opt-out slip that committed first.
+    In two statements, and before deciding: any other order lets an opt-out slip that committed
+    first. Once for all that one transaction begins, in the keys' order: in parts, two
+    transactions could wait for each other in a circle.
     """
     ordered = sorted(set(keys))
     parameters = {
@@ -82,6 +90,7 @@ async def lock(
         "brands": [brand for brand, _ in ordered],
         "address_keys": [address_key for _, address_key in ordered],
     }
+    await conn.execute(MEET, parameters)
     cursor = await conn.execute(LOCK, parameters)
     return {
         (brand, address_key): Consent(blocked, revision)

@@ -116,6 +116,8 @@ async def transact(conn: Conn, work: Callable[[Conn], Awaitable[T]]) -> Committe
     comes during the commit is held back until the server has answered, for psycopg would turn
     it into a cancel request, and a cancelled commit is one nobody knows the fate of.
     """
+    if conn.autocommit:
+        raise RuntimeError("an autocommit connection has no transaction to commit")
     try:
         value = await work(conn)
     except BaseException:
@@ -209,6 +211,7 @@ async def _shielded(awaitable: Awaitable[None]) -> None:
             cancelled = error
         except psycopg.Error:
             break  # the task is done; its result is raised below
-    if cancelled is not None and task.exception() is None:
+    if cancelled is not None:
+        task.exception()  # looked at, so that it is not reported as forgotten
         raise cancelled
     task.result()

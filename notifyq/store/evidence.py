@@ -6,11 +6,12 @@ parents: receipts come one by one, and an id in the WHERE picks the leaf.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from notifyq.domain.model import Channel
 from notifyq.store.db import Conn
+from notifyq.store.partitions import leaf_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +20,27 @@ class Evidence:
 
     outcome: str
     provider_id: str | None
-    tenant_id: int
+    provider: str  # the account that it was sent by: nobody else's word counts
     state: str
-    began_at: datetime
+    channel: str
 
 
 # Purpose: look at one attempt and its delivery before a receipt changes them.
 LOCK_ONE: LiteralString = """
-SELECT a.outcome, a.provider_id, d.tenant_id, d.state, a.began_at
-  FROM (SELECT outcome, provider_id, began_at FROM attempt
+SELECT a.outcome, a.provider_id, l.provider, d.state, d.channel::text
+  FROM (SELECT outcome, provider_id, lane FROM attempt
          WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
            AND number = %(number)s::int2
            FOR NO KEY UPDATE) AS a,
-       LATERAL (SELECT tenant_id, state FROM delivery
+       LATERAL (SELECT state, channel FROM delivery
                  WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
-                   FOR NO KEY UPDATE) AS d
+                   FOR NO KEY UPDATE) AS d,
+       LATERAL (SELECT provider FROM lane WHERE cell = %(cell)s::int2 AND id = a.lane) AS l
 """
 CLOSE_ONE: LiteralString = """
 UPDATE attempt
    SET outcome = %(outcome)s::outcome, provider_id = coalesce(provider_id, %(provider_id)s::text),
-       code = coalesce(%(code)s::text, code), ended_at = coalesce(ended_at, now())
+       code = %(code)s::text, ended_at = coalesce(ended_at, now())
  WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
    AND number = %(number)s::int2
 """
@@ -133,3 +135,20 @@ async def move_one(
         "event_id": event_id,
     }
     return (await conn.execute(MOVE_ONE, parameters)).rowcount == 1
+
+
+# Purpose: take back a retry that late evidence refutes. Whoever deletes the job row decides: one
+# that a worker is just claiming is the worker's, and the evidence came too late.
+_TAKE_BACK: LiteralString = """
+DELETE FROM job_{channel}
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM job_{channel}
+                          WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
+                          LIMIT 1 FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def take_back_job(conn: Conn, *, cell: int, delivery_id: UUID, channel: Channel) -> bool:
+    """Delete a delivery's job, so that it is not sent again; True if there was one to take."""
+    statement = leaf_sql(_TAKE_BACK, channel=channel)
+    cursor = await conn.execute(statement, {"cell": cell, "delivery_id": delivery_id})
+    return cursor.rowcount == 1

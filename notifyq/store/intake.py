@@ -14,12 +14,15 @@ from uuid import UUID
 from notifyq.domain.idempotency import KnownKey
 from notifyq.store.db import Conn
 
+Key = tuple[int, str, bytes]  # tenant, operation, SHA-256 of the key: unique in a cell
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
     """One request's key, and where its answer goes."""
 
     tenant_id: int
+    operation: str
     key_hash: bytes
     fingerprint: bytes
     notification_id: UUID
@@ -67,12 +70,12 @@ class DeliveryRow:
 TAKE_KEYS: LiteralString = """
 INSERT INTO idempotency_key (cell, tenant_id, operation, key_hash, fingerprint,
                              recovery_point, notification_id)
-SELECT %(cell)s::int2, k.tenant_id, %(operation)s::text, k.key_hash, k.fingerprint,
+SELECT %(cell)s::int2, k.tenant_id, k.operation, k.key_hash, k.fingerprint,
        'finished', k.notification_id
-  FROM unnest(%(tenant_id)s::int4[], %(key_hash)s::bytea[], %(fingerprint)s::bytea[],
-              %(notification_id)s::uuid[])
-    AS k (tenant_id, key_hash, fingerprint, notification_id)
- ORDER BY k.tenant_id, k.key_hash
+  FROM unnest(%(tenant_id)s::int4[], %(operation)s::text[], %(key_hash)s::bytea[],
+              %(fingerprint)s::bytea[], %(notification_id)s::uuid[])
+    AS k (tenant_id, operation, key_hash, fingerprint, notification_id)
+ ORDER BY k.tenant_id, k.operation, k.key_hash
 ON CONFLICT DO NOTHING
 RETURNING notification_id
 """
@@ -124,13 +127,15 @@ SELECT %(cell)s::int2, j.delivery_id, j.channel, j.criticality, j.lane, coalesce
 # WAL record: without one the commit of a replay would not wait for the standby, and a replay
 # could confirm a row that only the old primary has.
 KNOWN: LiteralString = """
-SELECT asked.key_hash, asked.tenant_id, k.fingerprint, k.recovery_point = 'finished',
-       k.notification_id, r.status, r.body, pg_logical_emit_message(true, 'notifyq', '')
-  FROM unnest(%(tenant_id)s::int4[], %(key_hash)s::bytea[]) AS asked (tenant_id, key_hash),
+SELECT asked.tenant_id, asked.operation, asked.key_hash, k.notification_id, k.fingerprint,
+       k.recovery_point = 'finished', r.status, r.body,
+       pg_logical_emit_message(true, 'notifyq', '')
+  FROM unnest(%(tenant_id)s::int4[], %(operation)s::text[], %(key_hash)s::bytea[])
+         AS asked (tenant_id, operation, key_hash),
        LATERAL (SELECT fingerprint, recovery_point, notification_id
                   FROM idempotency_key
                  WHERE cell = %(cell)s::int2 AND tenant_id = asked.tenant_id
-                   AND operation = %(operation)s::text AND key_hash = asked.key_hash
+                   AND operation = asked.operation AND key_hash = asked.key_hash
                  LIMIT 1) AS k
        LEFT JOIN LATERAL (SELECT status, body
                             FROM stored_response
@@ -139,14 +144,12 @@ SELECT asked.key_hash, asked.tenant_id, k.fingerprint, k.recovery_point = 'finis
 """
 
 
-async def take_keys(conn: Conn, *, cell: int, operation: str, keys: Sequence[KeyRow]) -> set[UUID]:
+async def take_keys(conn: Conn, *, cell: int, keys: Sequence[KeyRow]) -> set[UUID]:
     """Insert keys; return the notification ids of those that were new.
 
     psycopg.errors.LockNotAvailable: somebody else holds one of the keys in an open transaction.
     """
-    parameters: dict[str, Any] = {"cell": cell, "operation": operation}
-    parameters |= _columns("", keys)
-    cursor = await conn.execute(TAKE_KEYS, parameters)
+    cursor = await conn.execute(TAKE_KEYS, {"cell": cell} | _columns("", keys))
     return {row[0] for row in await cursor.fetchall()}
 
 
@@ -166,31 +169,19 @@ async def write(
     await conn.execute(WRITE, parameters)
 
 
-async def known(
-    conn: Conn, *, cell: int, operation: str, keys: Sequence[tuple[int, bytes]]
-) -> dict[tuple[int, bytes], tuple[KnownKey, UUID]]:
-    """Return what is stored under keys given as (tenant, hash), with their notifications."""
+async def known(conn: Conn, *, cell: int, keys: Sequence[Key]) -> dict[Key, tuple[KnownKey, UUID]]:
+    """Return what is stored under keys, with their notifications; unknown keys are missing."""
     parameters = {
         "cell": cell,
-        "operation": operation,
-        "tenant_id": [tenant_id for tenant_id, _ in keys],
-        "key_hash": [key_hash for _, key_hash in keys],
+        "tenant_id": [tenant_id for tenant_id, _, _ in keys],
+        "operation": [operation for _, operation, _ in keys],
+        "key_hash": [key_hash for _, _, key_hash in keys],
     }
     cursor = await conn.execute(KNOWN, parameters)
-    found = {}
-    for (
-        key_hash,
-        tenant_id,
-        print_,
-        finished,
-        notification_id,
-        status,
-        body,
-        _,
-    ) in await cursor.fetchall():
-        row = KnownKey(print_, finished, status, body)
-        found[tenant_id, key_hash] = (row, notification_id)
-    return found
+    return {
+        (tenant_id, operation, key_hash): (KnownKey(*held), notification_id)
+        for tenant_id, operation, key_hash, notification_id, *held, _ in await cursor.fetchall()
+    }
 
 
 def _columns(prefix: str, found: Sequence[Any]) -> dict[str, list[Any]]:

@@ -5,7 +5,8 @@ Hot statements do: they then lock and plan one table instead of every leaf there
 default leaf anywhere, because one would swallow rows quietly when leaves were not made.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -54,19 +55,34 @@ HISTORIES = (
     History("outbox", Span.DAY),
 )
 
+# Every leaf with its table: attached, half detached (a detach that was interrupted), or apart.
 LEAVES: LiteralString = """
-    SELECT p.relname, c.relname
-      FROM pg_inherits i
-      JOIN pg_class c ON c.oid = i.inhrelid
-      JOIN pg_class p ON p.oid = i.inhparent
-     WHERE p.relnamespace = 'notifyq'::regnamespace
-       AND p.relname = ANY (%(tables)s::text[])
-     ORDER BY p.relname, c.relname
+    SELECT h.name, c.relname,
+           CASE WHEN i.inhrelid IS NULL THEN 'apart'
+                WHEN i.inhdetachpending THEN 'leaving' ELSE 'attached' END
+      FROM unnest(%(tables)s::text[]) AS h (name)
+      JOIN pg_class c ON c.relnamespace = 'notifyq'::regnamespace AND c.relkind = 'r'
+                     AND c.relname ~ ('^' || h.name || '_[0-9]{6,8}$')
+      LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+     ORDER BY h.name, c.relname
 """
+# Made apart and then attached, detached concurrently and then dropped: neither waits for, nor
+# holds up, anybody who reads or writes the table. In one step both would queue for ACCESS
+# EXCLUSIVE on the parent, and all traffic would queue behind them and a long reader.
 _MAKE: LiteralString = (
-    "CREATE TABLE IF NOT EXISTS notifyq.{leaf} PARTITION OF notifyq.{table} "
-    "FOR VALUES FROM ({low}) TO ({high}) "
+    "CREATE TABLE IF NOT EXISTS notifyq.{leaf} "
+    "(LIKE notifyq.{table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) "
 )
+_ATTACH: LiteralString = (
+    "ALTER TABLE notifyq.{table} ATTACH PARTITION notifyq.{leaf} "
+    "FOR VALUES FROM ({low}) TO ({high})"
+)
+_DETACH: LiteralString = "ALTER TABLE notifyq.{table} DETACH PARTITION notifyq.{leaf} CONCURRENTLY"
+_FINALIZE: LiteralString = "ALTER TABLE notifyq.{table} DETACH PARTITION notifyq.{leaf} FINALIZE"
+_DROP: LiteralString = "DROP TABLE notifyq.{leaf}"
+# Whoever makes or drops leaves does so alone: IF NOT EXISTS looks before it waits.
+_LOCK: LiteralString = "SELECT pg_advisory_lock(hashtext('notifyq leaves'))"
+_UNLOCK: LiteralString = "SELECT pg_advisory_unlock(hashtext('notifyq leaves'))"
 
 
 def leaf_sql(text: LiteralString, *, day: str = "", channel: Channel | None = None) -> sql.Composed:
@@ -83,58 +99,95 @@ def day_of(uuid7: UUID) -> str:
     return _day_of_number((uuid7.int >> 80) // _DAY_MS)
 
 
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One leaf: what it holds, and how it stands to its table (`absent` if it is not there)."""
+
+    history: History
+    start: datetime
+    standing: str = "absent"
+
+    @property
+    def end(self) -> datetime:
+        """The instant that it no longer holds."""
+        return _next(self.history.span, self.start)
+
+    @property
+    def name(self) -> str:
+        """Its table's name."""
+        return f"{self.history.table}_{_suffix(self.history.span, self.start)}"
+
+
 async def make_leaves(conn: Conn, now: datetime) -> int:
     """Make the leaves from `now` to DAYS_AHEAD and MONTHS_AHEAD; return how many were missing.
 
-    Idempotent. Each takes a short lock on its parent; `lock_timeout` bounds the wait, and the
-    janitor comes again.
+    On an autocommit connection. Idempotent; several at once take turns.
     """
-    found = await _found(conn)
-    missing = [w for h in HISTORIES for w in _wanted(h, now) if (h.table, w.name) not in found]
-    for leaf in missing:
-        await conn.execute(leaf.statement)
+    async with _alone(conn):
+        standing = {leaf.name: leaf.standing for leaf in await _found(conn)}
+        wanted = [leaf for history in HISTORIES for leaf in _wanted(history, now)]
+        missing = [leaf for leaf in wanted if standing.get(leaf.name) != "attached"]
+        for leaf in missing:
+            await conn.execute(_filled(_MAKE, leaf) + sql.SQL(leaf.history.options))
+            await conn.execute(_filled(_ATTACH, leaf))
     return len(missing)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One leaf to be made."""
+async def old_leaves(conn: Conn, history: History, before: datetime) -> list[Leaf]:
+    """Return the leaves of one table that end at or before `before`, however they stand."""
+    found = await _found(conn)
+    return [leaf for leaf in found if leaf.history is history and leaf.end <= before]
 
-    name: str
-    statement: sql.Composed
+
+async def drop_leaf(conn: Conn, leaf: Leaf) -> None:
+    """Drop a leaf, on an autocommit connection; goes on where an interrupted drop stopped.
+
+    Whether anything in it is still needed is the caller's to know (services/maintain.py).
+    """
+    async with _alone(conn):
+        if leaf.standing == "attached":
+            await conn.execute(_filled(_DETACH, leaf))
+        elif leaf.standing == "leaving":
+            await conn.execute(_filled(_FINALIZE, leaf))
+        await conn.execute(_filled(_DROP, leaf))
 
 
 def _wanted(history: History, now: datetime) -> Iterable[Leaf]:
     # From yesterday: around midnight another machine's clock may still say so.
     start = _start(history.span, now.astimezone(UTC) - timedelta(days=1))
     for _ in range((DAYS_AHEAD if history.span is Span.DAY else MONTHS_AHEAD) + 2):
-        end = _next(history.span, start)
-        name = f"{history.table}_{_suffix(history.span, start)}"
-        text = sql.SQL(_MAKE).format(
-            leaf=sql.Identifier(name),
-            table=sql.Identifier(history.table),
-            low=sql.Literal(str(floor_of(start))),
-            high=sql.Literal(str(floor_of(end))),
-        )
-        yield Leaf(name, text + sql.SQL(history.options))
-        start = end
+        yield Leaf(history, start)
+        start = _next(history.span, start)
 
 
-async def drop_leaves(conn: Conn, history: History, before: datetime) -> list[str]:
-    """Drop the leaves of one table that end at or before `before`; return their names.
-
-    Whether anything in them is still needed is the caller's to know (services/maintain.py).
-    """
-    found = [leaf for table, leaf in await _found(conn) if table == history.table]
-    old = [leaf for leaf in found if _next(history.span, _start_of(history, leaf)) <= before]
-    for leaf in old:
-        await conn.execute(sql.SQL("DROP TABLE notifyq.{}").format(sql.Identifier(leaf)))
-    return old
+def _filled(text: LiteralString, leaf: Leaf) -> sql.Composed:
+    return sql.SQL(text).format(
+        leaf=sql.Identifier(leaf.name),
+        table=sql.Identifier(leaf.history.table),
+        low=sql.Literal(str(floor_of(leaf.start))),
+        high=sql.Literal(str(floor_of(leaf.end))),
+    )
 
 
-async def _found(conn: Conn) -> set[tuple[str, str]]:
-    cursor = await conn.execute(LEAVES, {"tables": [history.table for history in HISTORIES]})
-    return {(table, leaf) for table, leaf in await cursor.fetchall()}
+@asynccontextmanager
+async def _alone(conn: Conn) -> AsyncIterator[None]:
+    if not conn.autocommit:
+        raise RuntimeError("leaves are made and dropped on an autocommit connection")
+    await conn.execute(_LOCK)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            await conn.execute(_UNLOCK)
+
+
+async def _found(conn: Conn) -> list[Leaf]:
+    by_table = {history.table: history for history in HISTORIES}
+    cursor = await conn.execute(LEAVES, {"tables": list(by_table)})
+    return [
+        Leaf(by_table[table], _start_of(by_table[table], leaf), standing)
+        for table, leaf, standing in await cursor.fetchall()
+    ]
 
 
 def _suffix(span: Span, start: datetime) -> str:

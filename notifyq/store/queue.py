@@ -51,64 +51,60 @@ SELECT j.delivery_id, j.attempts, j.tries, j.criticality, j.place::text, j.due, 
  LIMIT %(room)s::int4
 """
 
-# Purpose: what the decision needs to know, and a consent row for everybody who has none yet.
-# Cost: two primary-key look-ups a job, on the leaves of one day. The consent rows are locked and
-# read by the *next* statement: this one's snapshot cannot see a STOP that commits beside it.
+# Purpose: what the decision needs to know. Cost: two primary-key look-ups a job, on the leaves of
+# one day.
 FACTS: LiteralString = """
-WITH fact AS MATERIALIZED (
-    SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
-           d.state, d.expires_at, d.not_before
-      FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
-           LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before
-                      FROM delivery_{month}
-                     WHERE cell = %(cell)s::int2 AND id = u.delivery_id
-                     LIMIT 1) AS d
-           LEFT JOIN LATERAL (SELECT address, body
-                                FROM content_{day}
-                               WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
-                               LIMIT 1) AS c ON true
-), met AS (
-    INSERT INTO consent (cell, brand, channel, address_key, blocked, revision)
-    SELECT DISTINCT %(cell)s::int2, brand, %(channel)s::channel, address_key, false, 0
-      FROM fact
-     ORDER BY brand, address_key
-    ON CONFLICT DO NOTHING
-)
-SELECT * FROM fact
+SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
+       d.state, d.expires_at, d.not_before
+  FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
+       LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before
+                  FROM delivery_{month}
+                 WHERE cell = %(cell)s::int2 AND id = u.delivery_id
+                 LIMIT 1) AS d
+       LEFT JOIN LATERAL (SELECT address, body
+                            FROM content_{day}
+                           WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
+                           LIMIT 1) AS c ON true
 """
 
+# Purpose: lock deliveries and say where the pending ones are, before END_UNSENT writes there.
+LOCK_PENDING: LiteralString = """
+SELECT u.delivery_id, d.place::text
+  FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
+       LATERAL (SELECT ctid AS place, state FROM delivery_{month}
+                 WHERE cell = %(cell)s::int2 AND id = u.delivery_id
+                 LIMIT 1 FOR NO KEY UPDATE) AS d
+ WHERE d.state = 'pending'
+"""
 # Purpose: bring deliveries to rest unsent, or make them due later, if the fence lets us.
-# The job rows go first and only they count: what was not deleted was somebody else's.
+# The job rows go first and only they count: what was not deleted was somebody else's. A delivery
+# without a place (not pending, or not there) loses its job and stays as it is.
 END_UNSENT: LiteralString = """
 WITH fence_open AS MATERIALIZED (
     SELECT 1 FROM fence
      WHERE cell = %(cell)s::int2 AND epoch = %(epoch)s::int8
        AND region = %(region)s::text AND phase = 'open'
 ), ending AS MATERIALIZED (
-    SELECT * FROM unnest(
-        %(ids)s::uuid[], %(places)s::tid[], %(states)s::delivery_state[], %(reasons)s::text[])
-      AS e (delivery_id, place, state, reason)
+    SELECT * FROM ROWS FROM (
+        unnest(%(ids)s::uuid[]), unnest(%(places)s::tid[]),
+        unnest(%(states)s::delivery_state[]), unnest(%(reasons)s::text[]),
+        unnest(%(event_ids)s::uuid[]), unnest(%(delivery_places)s::tid[]))
+      AS e (delivery_id, place, state, reason, event_id, delivery_place)
 ), gone AS (
     DELETE FROM job_{channel} AS j USING ending AS e, fence_open
      WHERE j.ctid = e.place AND j.delivery_id = e.delivery_id
-    RETURNING e.delivery_id, e.state, e.reason
+    RETURNING e.*
 ), moved AS (
     UPDATE delivery_{month} AS d
        SET state = g.state, reason = g.reason, changed_at = now()
-      FROM gone AS g,
-           LATERAL (SELECT ctid AS place FROM delivery_{month}
-                     WHERE cell = %(cell)s::int2 AND id = g.delivery_id AND state = 'pending'
-                     LIMIT 1 FOR NO KEY UPDATE) AS x
-     WHERE d.ctid = x.place
-    RETURNING d.id, d.tenant_id, d.state
+      FROM gone AS g
+     WHERE d.ctid = g.delivery_place
+    RETURNING d.tenant_id, g.*
 ), told AS (
     INSERT INTO outbox (cell, tenant_id, id, about, kind)
-    SELECT %(cell)s::int2, m.tenant_id, e.event_id, m.id, 'delivery.' || m.state
-      FROM moved AS m
-      JOIN unnest(%(ids)s::uuid[], %(event_ids)s::uuid[]) AS e (delivery_id, event_id)
-        ON e.delivery_id = m.id
+    SELECT %(cell)s::int2, tenant_id, event_id, delivery_id, 'delivery.' || state FROM moved
 )
-SELECT id FROM moved
+SELECT delivery_id FROM gone
 """
 DEFER: LiteralString = """
 WITH fence_open AS MATERIALIZED (
@@ -153,16 +149,13 @@ async def claim(
     return [Claim(*row) for row in await cursor.fetchall()]
 
 
-async def facts(
-    conn: Conn, claims: Sequence[Claim], *, channel: Channel, cell: int, day: str
-) -> list[Due]:
+async def facts(conn: Conn, claims: Sequence[Claim], *, cell: int, day: str) -> list[Due]:
     """Return what is known of claimed deliveries, all of one day, in the order of their ids.
 
-    A delivery that is not there (its leaf's row is gone) is missing from the list: a bug that
-    the caller reports.
+    A delivery that is not there is missing from the list.
     """
-    parameters = {"ids": [c.delivery_id for c in claims], "channel": channel, "cell": cell}
-    cursor = await conn.execute(leaf_sql(FACTS, channel=channel, day=day), parameters)
+    parameters = {"ids": [c.delivery_id for c in claims], "cell": cell}
+    cursor = await conn.execute(leaf_sql(FACTS, day=day), parameters)
     by_id = {c.delivery_id: c for c in claims}
     found = []
     for delivery_id, *fact in sorted(await cursor.fetchall()):
@@ -173,12 +166,12 @@ async def facts(
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A delivery that comes to rest unsent."""
+    """A claimed job that is over unsent, and what its delivery becomes; None: stays as it is."""
 
     delivery_id: UUID
     place: str
-    state: str
-    reason: str
+    state: str | None
+    reason: str | None
     event_id: UUID
 
 
@@ -192,8 +185,12 @@ async def end_unsent(
     epoch: int,
     region: str,
 ) -> int:
-    """Bring claimed deliveries to rest; return how many: fewer than asked means a lost fence."""
+    """End claimed jobs; return how many: fewer than asked means a lost fence."""
+    moving = [e.delivery_id for e in endings if e.state is not None]
+    cursor = await conn.execute(leaf_sql(LOCK_PENDING, day=day), {"cell": cell, "ids": moving})
+    delivery_places: dict[UUID, str] = dict(await cursor.fetchall())
     parameters = {
+        "delivery_places": [delivery_places.get(e.delivery_id) for e in endings],
         "cell": cell,
         "epoch": epoch,
         "region": region,

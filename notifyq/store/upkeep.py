@@ -8,14 +8,14 @@ from uuid import UUID
 from notifyq.store.db import Conn
 
 # Purpose: lock attempts whose lease ran out, with the provider that decides their settle window.
-# In the order of their ids, as everybody locks attempts; SKIP LOCKED leaves alone what is being
-# settled this moment. Cost: the partial index attempt_open, nothing else.
+# SKIP LOCKED leaves alone what is being settled this moment, and never waits, so the order is the
+# index's. Cost: the partial index attempt_open, nothing else.
 OVERDUE: LiteralString = """
 SELECT a.delivery_id, a.number, l.provider
   FROM attempt a
   JOIN lane l ON l.cell = a.cell AND l.id = a.lane
  WHERE a.cell = %(cell)s::int2 AND a.outcome = 'open' AND a.send_by < now()
- ORDER BY a.delivery_id
+ ORDER BY a.send_by
  LIMIT %(limit)s::int4
    FOR NO KEY UPDATE OF a SKIP LOCKED
 """
@@ -82,11 +82,13 @@ SELECT id FROM moved
 _FORGET_WORKERS: LiteralString = """
 DELETE FROM worker WHERE cell = %(cell)s::int2 AND seen_at < now() - interval '1 hour'
 """
-_ALIVE_BEFORE: LiteralString = """
-SELECT EXISTS (SELECT 1 FROM job WHERE cell = %(cell)s::int2 AND delivery_id < %(before)s::uuid)
+_ALIVE_BETWEEN: LiteralString = """
+SELECT EXISTS (SELECT 1 FROM job
+                WHERE cell = %(cell)s::int2
+                  AND delivery_id >= %(low)s::uuid AND delivery_id < %(high)s::uuid)
     OR EXISTS (SELECT 1 FROM attempt
-                WHERE cell = %(cell)s::int2 AND delivery_id < %(before)s::uuid
-                  AND outcome = 'open')
+                WHERE cell = %(cell)s::int2 AND outcome IN ('open', 'in_doubt')
+                  AND delivery_id >= %(low)s::uuid AND delivery_id < %(high)s::uuid)
 """
 
 
@@ -148,7 +150,8 @@ async def forget_workers(conn: Conn, *, cell: int) -> int:
     return (await conn.execute(_FORGET_WORKERS, {"cell": cell})).rowcount
 
 
-async def alive_before(conn: Conn, *, cell: int, before: UUID) -> bool:
-    """Whether a job or an open attempt of a delivery older than `before` is left."""
-    row = await (await conn.execute(_ALIVE_BEFORE, {"cell": cell, "before": before})).fetchone()
+async def alive_between(conn: Conn, *, cell: int, low: UUID, high: UUID) -> bool:
+    """Whether a job, or an attempt that is open or in doubt, is left in [low, high)."""
+    parameters = {"cell": cell, "low": low, "high": high}
+    row = await (await conn.execute(_ALIVE_BETWEEN, parameters)).fetchone()
     return bool(row and row[0])

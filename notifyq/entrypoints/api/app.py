@@ -71,7 +71,10 @@ def create_app(build: Build) -> Starlette:
         _route("/docs", docs.serve, "GET"),
     ]
     handlers = {HTTPException: _http_error, Exception: _http_error}
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    # A redirect would go to whatever scheme and host a proxy made of the request, key and all.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _route(path: str, handler: Handler, method: str) -> Route:

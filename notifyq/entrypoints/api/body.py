@@ -4,12 +4,21 @@ Nothing is coerced and nothing unknown is let through: a typo in an optional fie
 be a silently different request.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from notifyq.domain.address import BadAddress, normal_phone
@@ -18,6 +27,8 @@ from notifyq.entrypoints.api.problems import Fault, Problem
 SMS_LENGTH_MAX = 1_600  # characters: Twilio's limit on a message (providers' own documents)
 METADATA_ENTRIES_MAX = 20
 METADATA_VALUE_LENGTH_MAX = 500
+FAULTS_SHOWN_MAX = 50  # a refusal is not much longer than what it refuses
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
 # Zones come from the pinned tzdata package: the OS copy is whatever the machine happens to have.
@@ -46,7 +57,18 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _only_text(value: object) -> object:
+    # Pydantic would read a number as a time too, and guess whether it counts milliseconds.
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        rule = "must be an RFC 3339 time with its offset, like 2026-11-22T18:00:00Z"
+        raise PydanticCustomError("time", "{rule}", {"rule": rule})
+    return value
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
 
 
 class _Strict(BaseModel):
@@ -92,8 +114,8 @@ class NotificationBody(_Strict):
     ]
     content: Content
     channels: Annotated[list[Literal["sms"]], Field(min_length=1, max_length=1)] | None = None
-    not_before: Annotated[AwareDatetime, Field(strict=False)] | None = None
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    not_before: Time | None = None
+    expires_at: Time | None = None
     metadata: (
         Annotated[
             dict[
@@ -150,7 +172,8 @@ def read(content: Any) -> NotificationBody:
 def refused(faults: Sequence[Fault]) -> Problem:
     """Return the problem of a request that breaks these rules."""
     count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
-    return Problem("invalid_request", f"{count}; see errors", faults=faults)
+    shown = "see errors" if len(faults) <= FAULTS_SHOWN_MAX else f"the first {FAULTS_SHOWN_MAX}:"
+    return Problem("invalid_request", f"{count}; {shown}", faults=faults[:FAULTS_SHOWN_MAX])
 
 
 def _fault(detail: ErrorDetails) -> Fault:

@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from notifyq.domain.asking import Ask, Planned
 from notifyq.domain.model import Channel
 from notifyq.running import keep_running
-from notifyq.services.accept import Answer, Ask, Planned, Reply, accept
+from notifyq.services.accept import Answer, Reply, accept
 from notifyq.store.db import Conn, Unknown
 
 LOOPS = 2  # connections that accept, in one process

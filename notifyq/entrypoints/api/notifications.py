@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from notifyq.domain.asking import Ask, Part, Planned
 from notifyq.domain.idempotency import Judgement, fingerprint, hash_key
 from notifyq.domain.ids import BadId, public_id, read_public_id
 from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel
@@ -18,7 +19,13 @@ from notifyq.entrypoints.api.body import NotificationBody, read, refused
 from notifyq.entrypoints.api.gather import Busy, Gatherer
 from notifyq.entrypoints.api.problems import Fault, Problem
 from notifyq.entrypoints.api.reading import Doorkeeper, read_idempotency_key, read_json
-from notifyq.services.accept import Answer, Ask, Part, Planned, Refusal
+from notifyq.services.accept import (
+    Answer,
+    Refusal,
+    Reply,
+    operation_of,
+    recall,
+)
 from notifyq.store import views
 from notifyq.store.db import Pool, Unknown
 from notifyq.store.tenants import Holder
@@ -54,21 +61,20 @@ class NotificationRoutes:
         holder = await self.doorkeeper.admit(request, SEND)
         key = read_idempotency_key(request)
         json = await read_json(request)
-        ask = self._ask(holder, key, json.canonical, read(json.content))
+        asked = fingerprint(json.canonical)
         try:
-            reply = await self.gatherer.submit(ask)
+            ask = self._ask(holder, key, asked, read(json.content))
+        except Problem:
+            # What was accepted stays accepted, whatever the clock and the settings say by now.
+            known = await self._recall(holder, key, asked)
+            if known is None:
+                raise
+            return _replied(known, holder.cell)
+        try:
+            return _replied(await self.gatherer.submit(ask), holder.cell)
         except Busy:
-            raise Problem(
-                "unavailable", "too many requests are waiting", retry_after_s=RETRY_AFTER_S
-            ) from None
-        match reply:
-            case Answer(status, body, replayed):
-                return _answered(status, body, replayed)
-            case Refusal(judgement, notification_id):
-                raise _in_the_way(judgement, holder.cell, notification_id)
-            case Unknown(reason):
-                detail = f"whether it was accepted is not known: {reason}; retry, same key"
-                raise Problem("unavailable", detail, retry_after_s=RETRY_AFTER_S)
+            why = "too many requests are waiting"
+            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S) from None
 
     async def get(self, request: Request) -> Response:
         """Show a notification and where its deliveries stand."""
@@ -81,6 +87,11 @@ class NotificationRoutes:
         async with self.pool.connection() as conn:
             entries = await timeline.entries(conn, notification, deliveries)
         return _json({"data": entries, "next_cursor": None, "has_more": False})
+
+    async def _recall(self, holder: Holder, key: str, asked: bytes) -> Answer | Refusal | None:
+        name = (holder.tenant_id, operation_of(holder.test), hash_key(key))
+        async with self.pool.connection() as conn:
+            return await recall(conn, name, asked, cell=holder.cell)
 
     async def _find(self, request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         holder = await self.doorkeeper.admit(request, READ)
@@ -101,7 +112,7 @@ class NotificationRoutes:
             deliveries = await views.deliveries_of(conn, cell=cell, notification_id=notification_id)
         return {**notification, "cell": cell}, deliveries
 
-    def _ask(self, holder: Holder, key: str, canonical: bytes, body: NotificationBody) -> Ask:
+    def _ask(self, holder: Holder, key: str, asked: bytes, body: NotificationBody) -> Ask:
         category = self.rules.categories.get(body.category) or Category(body.category)
         not_before, expires_at = self._times(body, category)
         channel = Channel.SMS
@@ -117,7 +128,7 @@ class NotificationRoutes:
             brand=holder.brand,
             test=holder.test,
             key_hash=hash_key(key),
-            fingerprint=fingerprint(canonical),
+            fingerprint=asked,
             category=category,
             recipient=body.recipient.id,
             metadata=orjson.dumps(body.metadata).decode() if body.metadata else None,
@@ -137,13 +148,15 @@ class NotificationRoutes:
     ) -> tuple[datetime | None, datetime]:
         """Return (not_before, expires_at), both checked against each other and the clock."""
         now = self.now()
-        start = max(now, body.not_before or now)
-        longest_s = LIFETIME_S_MAX[category.message_class]
-        expires_at = body.expires_at or start + timedelta(seconds=category.expires_in_s)
         faults = []
-        if start > now + timedelta(days=self.rules.longest_hold_days):
+        start = max(now, body.not_before or now)
+        longest_hold = now + timedelta(days=self.rules.longest_hold_days)
+        if start > longest_hold:
             rule = f"must be within {self.rules.longest_hold_days} days from now"
             faults.append(Fault("/not_before", rule))
+            start = longest_hold
+        longest_s = LIFETIME_S_MAX[category.message_class]
+        expires_at = body.expires_at or start + timedelta(seconds=category.expires_in_s)
         if expires_at <= now:
             faults.append(Fault("/expires_at", "is past: it must lie in the future"))
         elif expires_at <= start:
@@ -178,6 +191,17 @@ def render_accepted(planned: Planned, *, durability: str) -> bytes:
             "warnings": ask.warnings,
         }
     )
+
+
+def _replied(reply: Reply, cell: int) -> Response:
+    match reply:
+        case Answer(status, body, replayed):
+            return _answered(status, body, replayed)
+        case Refusal(judgement, notification_id):
+            raise _in_the_way(judgement, cell, notification_id)
+        case Unknown(reason):
+            detail = f"whether it was accepted is not known: {reason}; retry, same key"
+            raise Problem("unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
 
 def _answered(status: int, body: bytes, replayed: bool) -> Response:

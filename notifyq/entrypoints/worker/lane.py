@@ -18,7 +18,7 @@ from notifyq.entrypoints.worker.sending import SendRules, boottime_s, send
 from notifyq.entrypoints.worker.settling import Settler
 from notifyq.errors import FenceLost
 from notifyq.running import first_of, keep_running
-from notifyq.services.deliver import Turn, begin_due
+from notifyq.services.deliver import Turn, begin_due, disown_unsent
 from notifyq.services.settle import Ended
 from notifyq.store import fence
 from notifyq.store.db import Conn, DatabaseClock, Unknown
@@ -73,6 +73,10 @@ class LaneWorker:
         self._room_again = asyncio.Event()
         self._low_waters = [_EVER] * CRITICALITIES
         self._swept_at_s = float("-inf")
+        # What this process saw committed and has not seen closed: it may have been sent. An open
+        # attempt of ours that is not in here is of a begin whose commit was unclear, and was not.
+        self._begun: set[UUID] = set()
+        self._unclear_until_s = float("-inf")
         self._settler = Settler(
             post,
             connect=connect,
@@ -80,6 +84,7 @@ class LaneWorker:
             new_id=self._new_id,
             settle_window_s=rules.settle_window_s,
             dedupe_days=rules.dedupe_days,
+            written=self._begun.discard,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -93,7 +98,11 @@ class LaneWorker:
         )
         while self._sends:
             await asyncio.wait(self._sends)
-        await self._settler.drained()
+        # A result that cannot be written within a lease is overtaken by it anyway.
+        try:
+            await asyncio.wait_for(self._settler.drained(), self.post.lease_s)
+        except TimeoutError:
+            _log.error("event=drain.unfinished lane=%s", self._provider.name)
         settling.cancel()
         await asyncio.gather(settling, return_exceptions=True)
 
@@ -114,6 +123,7 @@ class LaneWorker:
                 continue
             self.wake.clear()
             try:
+                await self._disown_unsent(conn)
                 claimed = await self._claim(conn, room)
             except FenceLost as error:
                 _log.warning("event=fence.lost lane=%s why=%s", self._provider.name, error)
@@ -130,15 +140,26 @@ class LaneWorker:
             conn, self.post, room=room, low_waters=self._waters(), new_id=self._new_id
         )
         if isinstance(turn, Unknown):
-            # Nothing is sent. What was begun, if it was, falls in doubt by its lease.
+            # Nothing is sent. What was begun, if it was, is closed on the next connection; the
+            # server may take until then to commit it, so it is looked for as long as a lease.
             _log.error("event=begin.unknown lane=%s why=%s", self._provider.name, turn.reason)
+            self._unclear_until_s = boottime_s() + self.post.lease_s
+            self._swept_at_s = float("-inf")
             raise psycopg.OperationalError("the fate of begin is not known")
         self._note(turn)
         for ready in turn.ready:
+            self._begun.add(ready.due.delivery_id)
             task = asyncio.create_task(self._slot(ready, started_s + self.post.lease_s))
             self._sends.add(task)
             task.add_done_callback(self._sent)
         return turn.claimed
+
+    async def _disown_unsent(self, conn: Conn) -> None:
+        """With each sweep, while a begin of unknown fate is recent, close what it left behind."""
+        if boottime_s() > self._unclear_until_s or not self._sweep_is_due():
+            return
+        done = await disown_unsent(conn, self.post, list(self._begun))
+        _log.warning("event=begin.disowned lane=%s attempts=%s", self._provider.name, done)
 
     async def _slot(self, ready: Ready, deadline_s: float) -> None:
         try:
@@ -170,10 +191,12 @@ class LaneWorker:
                 return
             await first_of(stop, timeout_s=FENCED_S)
 
+    def _sweep_is_due(self) -> bool:
+        return time.monotonic() - self._swept_at_s > SWEEP_S
+
     def _waters(self) -> list[datetime]:
-        now_s = time.monotonic()
-        if now_s - self._swept_at_s > SWEEP_S:
-            self._swept_at_s = now_s
+        if self._sweep_is_due():
+            self._swept_at_s = time.monotonic()
             self._low_waters = [_EVER] * CRITICALITIES
         return self._low_waters
 
@@ -191,6 +214,8 @@ class LaneWorker:
             )
         for delivery in turn.blocked:
             _log.error("event=attempt.blocked delivery=%s why=one_live_attempt", delivery)
+        for delivery in turn.void:
+            _log.error("event=job.void delivery=%s why=not_pending", delivery)
 
     def _new_id(self) -> UUID:
         return new_notification_id(self._clock.now(), self._dice.getrandbits(64))

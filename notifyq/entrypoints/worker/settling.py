@@ -34,14 +34,19 @@ class Settler:
         new_id: Callable[[], UUID],
         settle_window_s: float,
         dedupe_days: int,
+        written: Callable[[UUID], None],
     ) -> None:
-        """post: the lane; each result carries the epoch that its attempt was begun at."""
+        """post: the lane; each result carries the epoch that its attempt was begun at.
+
+        written: told each delivery whose attempt is closed.
+        """
         self._post = post
         self._connect = connect
         self._dice = dice
         self._new_id = new_id
         self._settle_window_s = settle_window_s
         self._dedupe_days = dedupe_days
+        self._written = written
         self._waiting: asyncio.Queue[Ended] = asyncio.Queue()
 
     def add(self, ended: Ended) -> None:
@@ -100,6 +105,8 @@ class Settler:
             return
         if isinstance(done, Unknown):
             raise psycopg.OperationalError(f"the fate of settle is not known: {done.reason}")
+        for ended in batch:
+            self._written(ended.ready.due.delivery_id)
         _report(batch, done)
 
 

@@ -1,0 +1,86 @@
+"""Child of F1 and F5: the real LaneWorker with a provider that answers at once.
+
+Arguments: database URL, lane, jobs, warm-up, in flight. Says "warm" when so many were sent, and
+"done" when every job is settled.
+"""
+
+import asyncio
+import json
+import sys
+from functools import partial
+from random import Random
+from uuid import uuid4
+
+from notifyq.bootstrap.accounts import CELL
+from notifyq.cli.output import log_to_stderr, running
+from notifyq.config import SANDBOX, SANDBOX_SETTLE_WINDOW_S, SANDBOX_TIMEOUT_S, Settings
+from notifyq.domain.model import Channel, Lane, Message, Post, Receipt
+from notifyq.domain.outcome import Accepted, Outcome
+from notifyq.domain.provider import BadCallback, BadSignature, Callback
+from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
+from notifyq.entrypoints.worker.sending import SendRules
+from notifyq.store import db
+
+
+class AtOnce:
+    """A provider without a network."""
+
+    def __init__(self, jobs: int, warm: int, stop: asyncio.Event) -> None:
+        """Say so at `warm` sends; set `stop` at `jobs`."""
+        self.name = SANDBOX[Channel.SMS]
+        self._jobs, self._warm, self._stop = jobs, warm, stop
+        self._sent = 0
+
+    async def send(self, message: Message, *, timeout_s: float) -> Outcome:
+        """Accept it."""
+        self._sent += 1
+        if self._sent == self._warm:
+            say("warm")
+        elif self._sent == self._jobs:
+            self._stop.set()
+        return Accepted(f"SM{self._sent:032x}")
+
+    def read_callback(self, callback: Callback) -> Receipt | BadSignature | BadCallback:
+        """Know none."""
+        return BadCallback("there are none here")
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+@running
+async def main(url: str, lane: int, jobs: int, warm: int, in_flight: int) -> None:
+    """Drain the lane."""
+    stop = asyncio.Event()
+    settings = Settings()
+    clock = db.DatabaseClock()
+    async with await db.connect(url, autocommit=True) as conn:
+        await clock.set_by(conn)
+    worker = LaneWorker(
+        Post(CELL, Lane(lane, Channel.SMS, SANDBOX[Channel.SMS]), uuid4(), "default", 0, 15.0),
+        AtOnce(jobs, warm, stop),
+        LaneRules(
+            SendRules(
+                SANDBOX_TIMEOUT_S, f"{settings.public_url}/callbacks/x", lambda *_: "+15005550006"
+            ),
+            in_flight,
+            SANDBOX_SETTLE_WINDOW_S,
+            settings.retention.dedupe_memory_days,
+        ),
+        connect=partial(db.connect, url, hot=True),
+        clock=clock,
+        dice=Random(1),
+    )
+    await worker.run(stop)
+    say("done")
+
+
+def say(word: str) -> None:
+    """Tell the parent."""
+    sys.stdout.write(json.dumps(word) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    log_to_stderr("WARNING")
+    main(sys.argv[1], *map(int, sys.argv[2:]))
