@@ -97,6 +97,7 @@ OUTSIDE: dict[str, dict[str, str]] = {
         "orjson": "--json",
         "psycopg": "its error classes: said in a sentence, not a traceback",
         "rich": "tables and progress",
+        "uvloop": "the event loop of every part",
         "sqlalchemy": "its error classes: what a migration failed with",
         "uvicorn": "serves the API",
     },

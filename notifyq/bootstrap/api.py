@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from random import Random
 
 import psycopg
 
@@ -58,7 +59,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         gatherer = Gatherer(
             partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
             now=clock.now,
-            dice=secrets.randbits,
+            dice=Random(secrets.randbits(128)).getrandbits,
             render=partial(render_accepted, durability=await _durability(notifier)),
             accepted=hints.add,
         )

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import signal
-from functools import partial
+from functools import cache, partial
 from random import Random
 from uuid import uuid4
 
@@ -66,7 +66,7 @@ def _lane_rules(settings: Settings, account: Account) -> LaneRules:
         SendRules(
             account.timeout_s,
             f"{settings.public_url}/callbacks/{account.name}",
-            lambda brand, program: sender_of(settings, account.name, brand, program),
+            cache(partial(sender_of, settings, account.name)),
         ),
         account.max_in_flight,
         account.settle_window_s,

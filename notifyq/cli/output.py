@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 refused or failed, 2 usage or settings.
 """
 
-import asyncio
 import getpass
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 import orjson
 import psycopg
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -67,7 +67,7 @@ def running(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return asyncio.run(command(*args, **kwargs))
+            return uvloop.run(command(*args, **kwargs))
         except BadSettings as error:
             raise Misused(str(error)) from None
         except NotifyqError as error:

@@ -62,8 +62,9 @@ async def accept(
     for ask in asks:
         if _key_of(ask) not in first:
             first[_key_of(ask)] = _plan(ask, now, dice)
+    answers = {planned.notification_id: render(planned) for planned in first.values()}
     try:
-        found = await _write(conn, list(first.values()), render)
+        found = await _write(conn, list(first.values()), answers)
     except psycopg.errors.LockNotAvailable:
         if len(first) == 1:
             return [Refusal(Judgement.RUNNING, None)] * len(asks)
@@ -75,7 +76,7 @@ async def accept(
         ]
     if isinstance(found, Unknown):
         return [found] * len(asks)
-    return _replies(asks, first, found, render)
+    return _replies(asks, first, found, answers)
 
 
 def _plan(ask: Ask, now: datetime, dice: Callable[[int], int]) -> Planned:
@@ -95,13 +96,13 @@ class _Written:
 
 
 async def _write(
-    conn: Conn, planned: list[Planned], render: Callable[[Planned], bytes]
+    conn: Conn, planned: list[Planned], answers: dict[UUID, bytes]
 ) -> _Written | Unknown:
     """Write what is new; return what the other keys already held."""
     (cell,) = {p.ask.cell for p in planned}  # every transaction touches one cell
 
     async def work(conn: Conn) -> _Written:
-        keys = [_key_row(p, render) for p in planned]
+        keys = [_key_row(p, answers) for p in planned]
         taken = await intake.take_keys(conn, cell=cell, keys=keys)
         new = [p for p in planned if p.notification_id in taken]
         if new:
@@ -142,7 +143,7 @@ def _replies(
     asks: Sequence[Ask],
     first: dict[_Key, Planned],
     written: _Written,
-    render: Callable[[Planned], bytes],
+    answers: dict[UUID, bytes],
 ) -> list[Reply]:
     replies: list[Reply] = []
     for ask in asks:
@@ -153,7 +154,8 @@ def _replies(
             replies.append(Unknown("the key was forgotten while it was looked up"))
         elif planned.ask is ask or planned.ask.fingerprint == ask.fingerprint:
             again = planned.ask is not ask
-            replies.append(Answer(ACCEPTED_STATUS, render(planned), replayed=again))
+            body = answers[planned.notification_id]
+            replies.append(Answer(ACCEPTED_STATUS, body, replayed=again))
         else:
             replies.append(Refusal(Judgement.REUSED, planned.notification_id))
     return replies
@@ -175,7 +177,7 @@ def operation_of(test: bool) -> str:
     return "notify.test" if test else "notify"
 
 
-def _key_row(planned: Planned, render: Callable[[Planned], bytes]) -> intake.KeyRow:
+def _key_row(planned: Planned, answers: dict[UUID, bytes]) -> intake.KeyRow:
     ask = planned.ask
     return intake.KeyRow(
         ask.tenant_id,
@@ -184,7 +186,7 @@ def _key_row(planned: Planned, render: Callable[[Planned], bytes]) -> intake.Key
         ask.fingerprint,
         planned.notification_id,
         ACCEPTED_STATUS,
-        render(planned),
+        answers[planned.notification_id],
     )
 
 

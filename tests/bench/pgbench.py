@@ -35,6 +35,10 @@ _FROM_FACTS = (
     "array_agg(address_key ORDER BY brand, address_key) AS address_keys"
 )
 _FROM_BEGIN = "array_agg(delivery_id) AS begun, array_agg(uuidv7()) AS event_id"
+_FROM_LOCK_OPEN = (
+    "array_agg(delivery_id) AS delivery_id, array_agg(attempt_place) AS attempt_places, "
+    "array_agg(delivery_place) AS delivery_places"
+)
 
 
 def cycles_per_s(ground: Ground, *, day: str, batch: int, clients: int, jobs: int) -> float:
@@ -73,11 +77,18 @@ def _script(day: str) -> str:
             _gathering(leaf_sql(queue.FACTS, channel=channel, day=day), _FROM_FACTS),
             _plain(consents.LOCK),
             _gathering(
-                leaf_sql(attempts.BEGIN, channel=channel, day=day), _FROM_BEGIN, epoch="fence_epoch"
+                leaf_sql(attempts.BEGIN, channel=channel, day=day),
+                _FROM_BEGIN,
+                names="(fence_open, delivery_id, job_gone)",
             ),
             "COMMIT;",
             "BEGIN;",
-            _plain(leaf_sql(attempts.SETTLE, channel=channel, day=day), delivery_id="ids"),
+            _gathering(
+                leaf_sql(attempts.LOCK_OPEN, day=day),
+                _FROM_LOCK_OPEN,
+                names="(delivery_id, attempt_place, delivery_place)",
+            ),
+            _plain(leaf_sql(attempts.SETTLE, channel=channel, day=day)),
             "COMMIT;",
         ]
     )
@@ -96,14 +107,14 @@ def _constants(ground: Ground, batch: int) -> dict[str, str]:
         "lane": str(ground.lane.id),
         "room": str(batch),
         "channel": Channel.SMS.value,
-        "fence_epoch": "1",
+        "epoch": "1",
         "region": "default",
         "worker": str(_WORKER),
         "lease_s": "15",
         "numbers": same(1),
         "revisions": same(0),
         "number": same(1),
-        "epoch": same(1),
+        "epochs": same(1),
         "outcome": same("accepted"),
         "provider_id": same("SM" + "0" * 32),
         "code": same("NULL"),
@@ -118,19 +129,19 @@ def _constants(ground: Ground, batch: int) -> dict[str, str]:
     }
 
 
-def _plain(statement: Any, **renamed: str) -> str:
+def _plain(statement: Any) -> str:
     text = statement if isinstance(statement, str) else statement.as_string()
-    return re.sub(r"%\((\w+)\)s", lambda m: ":" + renamed.get(m[1], m[1]), text).strip() + ";"
+    return re.sub(r"%\((\w+)\)s", r":\1", text).strip() + ";"
 
 
-def _gathering(statement: Any, columns: str, **renamed: str) -> str:
+def _gathering(statement: Any, columns: str, *, names: str = "") -> str:
     """Return the statement with its last SELECT below one that gathers arrays.
 
-    Not all of it goes below: a CTE that writes must stay on top.
+    Not all of it goes below: a CTE that writes must stay on top. names: for the columns of that
+    SELECT, where it leaves them without or gives two the same.
     """
-    text = _plain(statement, **renamed).removesuffix(";")
-    head, select, tail = ("\n" + text).rpartition("\nSELECT ")
-    return f"{head}\nSELECT {columns}\n  FROM ({select}{tail}) AS found \\gset"
+    head, select, tail = ("\n" + _plain(statement).removesuffix(";")).rpartition("\nSELECT ")
+    return f"{head}\nSELECT {columns}\n  FROM ({select}{tail}) AS found {names} \\gset"
 
 
 def _options() -> str:
