@@ -140,9 +140,10 @@ async def _late(
     state, event = State(found.state), _event(receipt.rank)
     # A retry is waiting: what it would send has arrived. If a worker has just claimed it, this
     # came too late.
-    if state is State.PENDING and await evidence.take_back_job(
+    stopped = state is State.PENDING and await evidence.take_back_job(
         conn, cell=at.cell, delivery_id=at.delivery_id, channel=Channel(found.channel)
-    ):
+    )
+    if stopped or (state is State.SENT and event is not Event.ACCEPT):
         state = await _move(conn, at, state, event, event_id)
     return Received(applied, at.delivery_id, state)
 

@@ -92,8 +92,12 @@ async def connect(
     hot: for the statements of the send path, prepared once with plans that stay as they are.
     """
     conn = await Conn.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True)
-    await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
-    await conn.set_autocommit(autocommit)
+    try:
+        await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
+        await conn.set_autocommit(autocommit)
+    except BaseException:
+        await conn.close()
+        raise
     return conn
 
 

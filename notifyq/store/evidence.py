@@ -40,7 +40,9 @@ SELECT a.outcome, a.provider_id, l.provider, d.state, d.channel::text
 CLOSE_ONE: LiteralString = """
 UPDATE attempt
    SET outcome = %(outcome)s::outcome, provider_id = coalesce(provider_id, %(provider_id)s::text),
-       code = %(code)s::text, ended_at = coalesce(ended_at, now())
+       code = CASE WHEN outcome = 'bounced' THEN %(code)s::text
+                   ELSE coalesce(%(code)s::text, code) END,
+       ended_at = coalesce(ended_at, now())
  WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
    AND number = %(number)s::int2
 """

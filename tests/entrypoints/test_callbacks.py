@@ -362,7 +362,7 @@ async def test_evidence_corrects_what_rests_as_unknown(
     assert await database.one("SELECT count(*) FROM dead_letter") == 0
 
 
-async def test_a_receipt_for_a_closed_attempt_is_counted_once_and_moves_nothing(
+async def test_a_receipt_for_a_closed_attempt_is_counted_once_and_stops_its_retry(
     client: Any,
     begun: Any,
     hand: Any,
@@ -377,7 +377,8 @@ async def test_a_receipt_for_a_closed_attempt_is_counted_once_and_moves_nothing(
     assert await state(database, ready) == ("pending", "retry_throttled")
     for status in ("sent", "delivered", "sent"):
         assert (await callback(client, reference(ready), status)).status_code == 200
-    assert await state(database, ready) == ("pending", "retry_throttled")
+    assert await state(database, ready) == ("delivered", None)
+    assert await database.one("SELECT count(*) FROM job") == 0
     assert await attempt(database, ready) == ("throttled", SID, True)
     assert await database.one("SELECT count(*) FROM receipt") == 2
     lines = [r.getMessage() for r in caplog.records if r.name == "notifyq.receive"]

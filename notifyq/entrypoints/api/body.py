@@ -60,7 +60,7 @@ def _time_zone(text: str) -> str:
 def _only_text(value: object) -> object:
     # Pydantic would read a number as a time too, and guess whether it counts milliseconds.
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        rule = "must be an RFC 3339 time with its offset, like 2026-11-22T18:00:00Z"
+        rule = "must be an RFC 3339 time with its timezone offset, like 2026-11-22T18:00:00Z"
         raise PydanticCustomError("time", "{rule}", {"rule": rule})
     return value
 
