@@ -109,7 +109,7 @@ async def leaves(conn: Conn, at: datetime) -> tuple[list[str], str]:
     """Return (leaves that are missing for the day of `at`, the last day that has all of them)."""
     tables = [history.table for history in partitions.HISTORIES]
     cursor = await conn.execute(partitions.LEAVES, {"tables": tables})
-    found = {leaf for _, leaf in await cursor.fetchall()}
+    found = {leaf for _, leaf, standing in await cursor.fetchall() if standing == "attached"}
 
     def missing(day: datetime) -> list[str]:
         return sorted({_leaf(history, day) for history in partitions.HISTORIES} - found)

