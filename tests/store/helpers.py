@@ -311,6 +311,9 @@ async def load(
     outcome: of one attempt each, None for no attempt. whole: with delivery, content and consent
     rows of their own, not only jobs and attempts. The jobs are due since an hour, 1 ms apart.
     """
+    # A slow machine may think longer between two statements than a worker may.
+    await conn.execute("SET idle_in_transaction_session_timeout = 0")
+    await conn.commit()
     found = await all_rows(
         conn,
         _LOAD,
