@@ -8,7 +8,10 @@ lane then costs that lane a moment and a log line, and no other lane anything.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
+C = TypeVar("C")
 _log = logging.getLogger("notifyq.running")
 
 
@@ -42,6 +45,22 @@ async def keep_running(
             await asyncio.sleep(pause_s)
         else:
             await first_of(stop, timeout_s=pause_s)
+
+
+async def keep_running_on(
+    name: str,
+    connect: Callable[[], Awaitable[AbstractAsyncContextManager[C]]],
+    work: Callable[[C], Awaitable[None]],
+    *,
+    pause_s: float,
+) -> None:
+    """Run `work` on one connection after another, as keep_running() does."""
+
+    async def once() -> None:
+        async with await connect() as conn:
+            await work(conn)
+
+    await keep_running(name, once, pause_s=pause_s)
 
 
 async def first_of(*events: asyncio.Event, timeout_s: float | None = None) -> None:

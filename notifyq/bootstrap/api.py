@@ -25,7 +25,7 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes, Rules, render_accepted
 from notifyq.entrypoints.api.reading import Doorkeeper
-from notifyq.running import keep_running
+from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
 from notifyq.store import db, fence, lanes, tenants, wakeup
 
@@ -49,18 +49,26 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         for provider in built.values():
             stack.push_async_callback(provider.close)
         pool = await stack.enter_async_context(db.Pool(url, size_max=READ_POOL))
-        notifier = await stack.enter_async_context(await db.connect(url, autocommit=True))
-        await clock.set_by(notifier)
-        found = await lanes.ensure(notifier, wanted_lanes(settings), cell=CELL)
+        async with await db.connect(url, autocommit=True) as conn:
+            await clock.set_by(conn)
+            found = await lanes.ensure(conn, wanted_lanes(settings), cell=CELL)
+            durability = await _durability(conn)
         planned = {key: lane.id for key, lane in found.items()}
         hints = wakeup.Hints()
-        sending = asyncio.create_task(_hint_forever(hints, url))
+        sending = asyncio.create_task(
+            keep_running_on(
+                "hints",
+                partial(db.connect, url, autocommit=True),
+                hints.send_forever,
+                pause_s=RECONNECT_S,
+            )
+        )
         stack.callback(sending.cancel)
         gatherer = Gatherer(
             partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
             now=clock.now,
             dice=Random(secrets.randbits(128)).getrandbits,
-            render=partial(render_accepted, durability=await _durability(notifier)),
+            render=partial(render_accepted, durability=durability),
             accepted=hints.add,
         )
         gatherer.start()
@@ -110,14 +118,6 @@ async def _why_not_ready(pool: db.Pool, region: str) -> str | None:
     if found is None:
         return "the database was never migrated: notifyq db migrate"
     return None if found.lets(region) else f"region {found.region} is {found.phase}, not {region}"
-
-
-async def _hint_forever(hints: wakeup.Hints, url: str) -> None:
-    async def on_one_connection() -> None:
-        async with await db.connect(url, autocommit=True) as conn:
-            await hints.send_forever(conn)
-
-    await keep_running("hints", on_one_connection, pause_s=RECONNECT_S)
 
 
 async def _set_clock_forever(clock: db.DatabaseClock, pool: db.Pool) -> None:

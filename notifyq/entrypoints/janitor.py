@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from notifyq.domain.retention import Retention
-from notifyq.running import keep_running
+from notifyq.running import keep_running_on
 from notifyq.services import maintain
 from notifyq.store import upkeep
 from notifyq.store.db import Conn, DatabaseClock
@@ -54,13 +54,12 @@ async def _forever(
     every_s: float,
     duty: Callable[[Conn], Awaitable[None]],
 ) -> None:
-    async def on_one_connection() -> None:
-        async with await connect(autocommit) as conn:
-            while True:
-                await duty(conn)
-                await asyncio.sleep(every_s)
+    async def on_a_connection(conn: Conn) -> None:
+        while True:
+            await duty(conn)
+            await asyncio.sleep(every_s)
 
-    await keep_running("janitor", on_one_connection, pause_s=BROKEN_S)
+    await keep_running_on("janitor", lambda: connect(autocommit), on_a_connection, pause_s=BROKEN_S)
 
 
 async def _sweep(conn: Conn, duties: Duties) -> None:

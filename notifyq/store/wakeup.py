@@ -12,7 +12,6 @@ from typing import LiteralString
 from notifyq.domain.model import Channel
 from notifyq.store.db import Conn
 
-TOPIC: LiteralString = "notifyq_due"
 INTERVAL_S = 0.025
 
 _HINT: LiteralString = "SELECT pg_notify('notifyq_due', %(channel)s::text)"

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 from notifyq.domain.model import Channel
 from notifyq.entrypoints.worker.lane import LaneWorker
-from notifyq.running import keep_running
+from notifyq.running import keep_running_on
 from notifyq.store import lanes, wakeup
 from notifyq.store.db import Conn, DatabaseClock
 
@@ -30,10 +31,11 @@ async def serve(
     connect: gives autocommit connections, for the heartbeat and for hints.
     """
     background = [
-        asyncio.create_task(
-            _on_connections(connect, "heartbeat", lambda c: _beat(c, workers, worker_id, clock))
-        ),
-        asyncio.create_task(_on_connections(connect, "hints", lambda c: _listen(c, workers))),
+        asyncio.create_task(keep_running_on(name, connect, work, pause_s=BROKEN_S))
+        for name, work in (
+            ("heartbeat", partial(_beat, workers=workers, worker_id=worker_id, clock=clock)),
+            ("hints", partial(_listen, workers=workers)),
+        )
     ]
     _log.info("event=worker.started worker=%s lanes=%d", worker_id, len(workers))
     await asyncio.gather(*(worker.run(stop) for worker in workers))
@@ -44,18 +46,6 @@ async def serve(
         for cell in {worker.post.cell for worker in workers}:
             await lanes.leave(conn, cell=cell, worker=worker_id)
     _log.info("event=worker.stopped worker=%s", worker_id)
-
-
-async def _on_connections(
-    connect: Callable[[], Awaitable[Conn]], name: str, work: Callable[[Conn], Awaitable[None]]
-) -> None:
-    """Do `work` on one connection after another until cancelled."""
-
-    async def once() -> None:
-        async with await connect() as conn:
-            await work(conn)
-
-    await keep_running(name, once, pause_s=BROKEN_S)
 
 
 async def _beat(

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from notifyq.domain.model import Post
-from notifyq.running import keep_running
+from notifyq.running import keep_running_on
 from notifyq.services.settle import Ended, Settled, settle
 from notifyq.store.db import Conn, Unknown
 
@@ -59,12 +59,11 @@ class Settler:
 
     async def run(self) -> None:
         """Write results until cancelled, on one connection after another."""
-        await keep_running("settle", self._forever, pause_s=BROKEN_S)
+        await keep_running_on("settle", self._connect, self._forever, pause_s=BROKEN_S)
 
-    async def _forever(self) -> None:
-        async with await self._connect() as conn:
-            while True:
-                await self._turn(conn)
+    async def _forever(self, conn: Conn) -> None:
+        while True:
+            await self._turn(conn)
 
     async def _turn(self, conn: Conn) -> None:
         batch = [await self._waiting.get()]
