@@ -246,12 +246,15 @@ async def test_two_batches_over_midnight_do_not_wait_in_a_circle(database_url: s
             "SELECT DISTINCT 0, brand, channel, address_key, false, 0 FROM delivery"
         )
         # The first holds what it locked until the second waits for it; then both must end.
-        lock = consents.lock
+        lock, held = consents.lock, asyncio.Event()
 
         async def in_step(conn: db.Conn, keys: Any, **named: Any) -> Any:
+            if conn is second:
+                await held.wait()
+                return await lock(conn, keys, **named)
             found = await lock(conn, keys, **named)
-            if conn is first:
-                await until_blocked(second, look)
+            held.set()
+            await until_blocked(second, look)
             return found
 
         with h.instead(consents, "lock", in_step):
