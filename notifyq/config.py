@@ -17,6 +17,9 @@ from notifyq.domain.retention import Retention
 # and the end of the lease (commit of begin, scheduling, settling), in seconds.
 LEASE_MARGIN_S = 5.0
 MAX_IN_FLIGHT = 64  # requests at once on one lane, in one process
+# at_least_once, where the category does not say when: most answers that come at all, and most
+# receipts, have come by then (a code is typed in within a minute, or asked for again).
+RESEND_AFTER_S = 15
 CHANNEL_OF_VENDOR = {"twilio": Channel.SMS}
 # Test keys only ever reach the sandbox, by lanes of their own. It answers from this machine or the
 # next, so it is waited for less long than a vendor.
@@ -114,6 +117,10 @@ class CategorySettings(Table):
     )
     program: Word = "default"
     expires_in_s: Annotated[int, Field(ge=1)] | None = None
+    # What becomes of a delivery whose answer was lost: it waits for evidence, or it is sent again
+    # after resend_after_s, which may be a second time (and is counted).
+    in_doubt: Literal["never_twice", "at_least_once"] = "never_twice"
+    resend_after_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
     @field_validator("expires_in_s")
     @classmethod
@@ -127,11 +134,21 @@ class CategorySettings(Table):
             )
         return expires_in_s
 
+    @field_validator("resend_after_s")
+    @classmethod
+    def _of_at_least_once(cls, resend_after_s: int | None, info: ValidationInfo) -> int | None:
+        if resend_after_s is not None and info.data.get("in_doubt") == "never_twice":
+            rule = 'stands beside in_doubt = "at_least_once" only'
+            raise PydanticCustomError("resend", "{rule}", {"rule": rule})
+        return resend_after_s
+
     def category(self, name: str) -> Category:
         """Return the category with its class's defaults filled in."""
         message_class = MessageClass(self.message_class)
-        longest_s = LIFETIME_S_MAX[message_class]
-        return Category(name, message_class, self.program, self.expires_in_s or longest_s)
+        lifetime_s = self.expires_in_s or LIFETIME_S_MAX[message_class]
+        again = self.in_doubt == "at_least_once"
+        resend_after_s = (self.resend_after_s or RESEND_AFTER_S) if again else None
+        return Category(name, message_class, self.program, lifetime_s, resend_after_s)
 
 
 class Settings(Table):

@@ -14,7 +14,7 @@ from notifyq.config import (
     Settings,
 )
 from notifyq.domain.ids import new_notification_id
-from notifyq.domain.model import Channel
+from notifyq.domain.model import Channel, DoubtRules
 from notifyq.domain.provider import Provider
 from notifyq.errors import BadSettings
 from notifyq.providers.twilio import Twilio
@@ -47,7 +47,7 @@ class Account:
     max_in_flight: int
     timeout_s: float
     lease_s: float
-    settle_window_s: float
+    doubt: DoubtRules
 
 
 def accounts(settings: Settings) -> list[Account]:
@@ -62,7 +62,7 @@ def accounts(settings: Settings) -> list[Account]:
             provider.max_in_flight,
             provider.timeout_s,
             provider.lease,
-            provider.settle_window_s,
+            _doubt_rules(provider.vendor, provider.settle_window_s),
         )
         for name, provider in settings.providers.items()
     ]
@@ -81,8 +81,12 @@ def _sandbox_account(url: str) -> Account:
         MAX_IN_FLIGHT,
         SANDBOX_TIMEOUT_S,
         SANDBOX_TIMEOUT_S + LEASE_MARGIN_S,
-        SANDBOX_SETTLE_WINDOW_S,
+        DoubtRules(SANDBOX_SETTLE_WINDOW_S),
     )
+
+
+def _doubt_rules(vendor: str, settle_window_s: float) -> DoubtRules:
+    return DoubtRules(settle_window_s)
 
 
 def provider_of(account: Account) -> Provider:

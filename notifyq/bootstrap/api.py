@@ -55,15 +55,9 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
             durability = await _durability(conn)
         planned = {key: lane.id for key, lane in found.items()}
         hints = wakeup.Hints()
-        sending = asyncio.create_task(
-            keep_running_on(
-                "hints",
-                partial(db.connect, url, autocommit=True),
-                hints.send_forever,
-                pause_s=RECONNECT_S,
-            )
-        )
-        stack.callback(sending.cancel)
+        connect = partial(db.connect, url, autocommit=True)
+        send_hints = keep_running_on("hints", connect, hints.send_forever, pause_s=RECONNECT_S)
+        stack.callback(asyncio.create_task(send_hints).cancel)
         gatherer = Gatherer(
             partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
             now=clock.now,
@@ -73,8 +67,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         gatherer.start()
         stack.push_async_callback(gatherer.stop)
-        setting = asyncio.create_task(_set_clock_forever(clock, pool))
-        stack.callback(setting.cancel)
+        stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
         yield Parts(
             notifications=NotificationRoutes(
                 doorkeeper=Doorkeeper(partial(_holder, pool)),
@@ -83,7 +76,13 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 now=clock.now,
                 rules=_rules(settings, planned),
             ),
-            callbacks=CallbackRoute(built, settings.public_url, pool, NewId(clock)),
+            callbacks=CallbackRoute(
+                built,
+                settings.public_url,
+                pool,
+                NewId(clock),
+                settings.retention.dedupe_memory_days,
+            ),
             ready=partial(_why_not_ready, pool, settings.region),
         )
 

@@ -18,12 +18,14 @@ from notifyq.bootstrap.accounts import (
     wanted_lanes,
 )
 from notifyq.config import SANDBOX_SETTLE_WINDOW_S, Settings
-from notifyq.domain.model import Channel, Post
+from notifyq.domain.model import Channel, DoubtRules, Post
 from notifyq.entrypoints import janitor
 from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
 from notifyq.entrypoints.worker.process import serve as serve_workers
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.errors import BadSettings
+from notifyq.services import maintain
+from notifyq.services.settle import SettleRules
 from notifyq.store import db, lanes
 
 
@@ -68,9 +70,8 @@ def _lane_rules(settings: Settings, account: Account) -> LaneRules:
             f"{settings.public_url}/callbacks/{account.name}",
             cache(partial(sender_of, settings, account.name)),
         ),
+        SettleRules(account.doubt, settings.retention.dedupe_memory_days),
         account.max_in_flight,
-        account.settle_window_s,
-        settings.retention.dedupe_memory_days,
     )
 
 
@@ -78,14 +79,10 @@ async def run_janitor(settings: Settings) -> None:
     """Look after leases, windows and leaves until SIGTERM or SIGINT."""
     url = database_url(settings)
     clock = db.DatabaseClock()
-    windows_s = {account.name: account.settle_window_s for account in accounts(settings)}
-    duties = janitor.Duties(
-        CELL,
-        settings.retention,
-        windows_s,
-        max(windows_s.values(), default=SANDBOX_SETTLE_WINDOW_S),
-        NewId(clock),
-    )
+    doubts = {account.name: account.doubt for account in accounts(settings)}
+    longest_s = max([d.settle_window_s for d in doubts.values()], default=SANDBOX_SETTLE_WINDOW_S)
+    rules = maintain.Rules(doubts, DoubtRules(longest_s), settings.retention.dedupe_memory_days)
+    duties = janitor.Duties(CELL, settings.retention, rules, NewId(clock))
 
     async def connect(autocommit: bool) -> db.Conn:
         return await db.connect(url, autocommit=autocommit)

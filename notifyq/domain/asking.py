@@ -16,6 +16,7 @@ class Part:
     lane: int
     address: str
     body: str
+    standby: bool = False  # `strategy: first`, and not the first: its turn has not come
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from notifyq.domain.states import Reason, State
 
 STATES: dict[State, str] = {
-    State.STANDBY: "its turn has not come (nothing makes this state yet)",
+    State.STANDBY: "`strategy: first`, and no earlier channel has failed for good",
     State.PENDING: "a job exists; shown as `sending` while an attempt is open",
     State.IN_DOUBT: "it may have been carried out; evidence is waited for",
     State.SENT: "the provider took it",
@@ -12,7 +12,7 @@ STATES: dict[State, str] = {
     State.UNKNOWN: "no evidence came within the settle window; never sent again by itself",
     State.SUPPRESSED: "not sent: the recipient does not want it",
     State.EXPIRED: "not sent: it was no longer worth it",
-    State.CANCELED: "not sent: the producer called it back (nothing makes this state yet)",
+    State.CANCELED: "not sent: the producer called it back",
     State.DEAD: "definitely not carried out, and given up; see the dead letter",
 }
 
@@ -22,12 +22,18 @@ REASONS: dict[Reason, str] = {
     Reason.RETRY_UNAVAILABLE: "the provider could not; it is tried again",
     Reason.RETRY_NOT_SENT: "nothing left this machine; it is tried again",
     Reason.RETRY_MISCONFIGURED: "credentials or sender are refused; tried again until it expires",
+    Reason.RESENT: "its answer was lost; its category asks to send it again",
+    Reason.REDRIVEN: "a dead letter that somebody made due again",
+    Reason.NOT_CARRIED_OUT: "in doubt, until somebody showed that it was not carried out",
+    Reason.EARLIER_CHANNEL: "waits for an earlier channel to fail for good",
+    Reason.TURN_CAME: "the channel before it failed for good",
     Reason.ANSWER_LOST: "the provider's answer was lost, or said nothing",
     Reason.LEASE_EXPIRED: "the worker that was sending it did not report in time",
     Reason.OUTCOME_UNKNOWN: "no evidence came within the settle window",
     Reason.OPTED_OUT: "an opt-out of this brand and channel stands",
     Reason.OPTED_OUT_AT_PROVIDER: "the provider knows of an opt-out to this sender",
     Reason.EXPIRED: "`expires_at` passed before it could be sent",
+    Reason.CANCELED: "the producer called it back before it was sent",
     Reason.REFUSED_ADDRESS: "the provider says that the number cannot get it",
     Reason.REFUSED_CONTENT: "the provider says that this text can never be sent",
     Reason.RETRIES_EXHAUSTED: "12 tries that definitely did not get through",

@@ -53,6 +53,9 @@ class Category:
     message_class: MessageClass = MessageClass.TRANSACTIONAL
     program: str = "default"
     expires_in_s: int = LIFETIME_S_MAX[MessageClass.TRANSACTIONAL]
+    # None: never_twice. Else at_least_once: an attempt in doubt is abandoned after this long and
+    # the message sent again, which may be a second time.
+    resend_after_s: int | None = None
 
     @property
     def criticality(self) -> int:
@@ -107,6 +110,7 @@ class Due:
     state: str
     expires_at: datetime
     not_before: datetime | None
+    cancel_requested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,14 @@ class Lane:
     id: int
     channel: Channel
     provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtRules:
+    """How long, and how often, evidence about an attempt in doubt is looked for at a provider."""
+
+    settle_window_s: float  # then a never_twice delivery rests as unknown
+    look_up_s: tuple[float, ...] = ()  # waits before the first, second … look-up; empty: none
 
 
 @dataclass(frozen=True, slots=True)

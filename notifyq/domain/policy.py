@@ -52,12 +52,14 @@ Decision = Send | Wait | End | Drop
 def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
     """Say what becomes of a due delivery.
 
-    now: the database's time, aware UTC. The rules in order: not pending any more, expired,
-    opted out, too early.
+    now: the database's time, aware UTC. The rules in order: not pending any more, called back,
+    expired, opted out, too early.
     An unreadable consent row (None) is a bug in the caller; it ends as opted out, unsent.
     """
     if due.state != State.PENDING:
         return Drop()
+    if due.cancel_requested:
+        return End(Event.CANCEL, Reason.CANCELED)
     if now >= due.expires_at:
         return End(Event.EXPIRE, Reason.EXPIRED)
     if consent is None or consent.blocked:

@@ -29,32 +29,48 @@ class State(StrEnum):
 class Event(StrEnum):
     """What happens to a delivery."""
 
+    ADVANCE = "advance"  # `strategy: first`: the one before ended for good, its turn has come
     ACCEPT = "accept"  # the provider took it, or evidence says that it did
     LOSE_ANSWER = "lose_answer"  # it may have been carried out
     RETRY = "retry"  # definitely not carried out, and worth another try
+    RESEND = "resend"  # `at_least_once`: the attempt in doubt was abandoned, another one begins
     GIVE_UP = "give_up"  # definitely not carried out, and not worth one
     SUPPRESS = "suppress"
     EXPIRE = "expire"
+    CANCEL = "cancel"  # the producer called it back
     WINDOW_OVER = "window_over"  # no evidence came within the settle window
     DELIVER = "deliver"  # a receipt says that it arrived
     BOUNCE = "bounce"  # a receipt says that it did not
+    REDRIVE = "redrive"  # somebody made a dead letter due again
+    REFUTE = "refute"  # somebody says, with evidence, that a doubtful one was not carried out
 
 
 S, E = State, Event
 
 DELIVERY: dict[tuple[State, Event], State] = {
+    (S.STANDBY, E.ADVANCE): S.PENDING,
+    (S.STANDBY, E.CANCEL): S.CANCELED,
     (S.PENDING, E.ACCEPT): S.SENT,
     (S.PENDING, E.LOSE_ANSWER): S.IN_DOUBT,
     (S.PENDING, E.RETRY): S.PENDING,
     (S.PENDING, E.GIVE_UP): S.DEAD,
     (S.PENDING, E.SUPPRESS): S.SUPPRESSED,
     (S.PENDING, E.EXPIRE): S.EXPIRED,
+    (S.PENDING, E.CANCEL): S.CANCELED,
     # a receipt may overtake the answer to the request it is about
     (S.PENDING, E.DELIVER): S.DELIVERED,
     (S.PENDING, E.BOUNCE): S.UNDELIVERED,
     (S.IN_DOUBT, E.ACCEPT): S.SENT,
     (S.IN_DOUBT, E.DELIVER): S.DELIVERED,
     (S.IN_DOUBT, E.BOUNCE): S.UNDELIVERED,
+    # the worker's own answer, come after its lease: definite, so the doubt is over
+    (S.IN_DOUBT, E.RETRY): S.PENDING,
+    (S.IN_DOUBT, E.GIVE_UP): S.DEAD,
+    (S.IN_DOUBT, E.SUPPRESS): S.SUPPRESSED,
+    (S.IN_DOUBT, E.EXPIRE): S.EXPIRED,
+    (S.IN_DOUBT, E.CANCEL): S.CANCELED,
+    (S.IN_DOUBT, E.RESEND): S.PENDING,
+    (S.IN_DOUBT, E.REFUTE): S.PENDING,
     (S.IN_DOUBT, E.WINDOW_OVER): S.UNKNOWN,
     (S.SENT, E.DELIVER): S.DELIVERED,
     (S.SENT, E.BOUNCE): S.UNDELIVERED,
@@ -65,10 +81,17 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.UNKNOWN, E.ACCEPT): S.SENT,
     (S.UNKNOWN, E.DELIVER): S.DELIVERED,
     (S.UNKNOWN, E.BOUNCE): S.UNDELIVERED,
+    # by a person, with a reason
+    (S.UNKNOWN, E.REFUTE): S.PENDING,
+    (S.UNDELIVERED, E.REDRIVE): S.PENDING,
+    (S.DEAD, E.REDRIVE): S.PENDING,
 }
 
 # At rest by themselves. `sent` comes to rest when the provider's receipts stop coming.
 AT_REST = frozenset(S) - {S.PENDING, S.IN_DOUBT}
+
+# Not carried out, for good: with `strategy: first` the next channel's turn has come.
+FAILED = frozenset({S.DEAD, S.SUPPRESSED, S.UNDELIVERED})
 
 
 class AttemptOutcome(StrEnum):
@@ -86,7 +109,18 @@ class AttemptOutcome(StrEnum):
     ABANDONED = "abandoned"
 
 
-LIVE = frozenset({AttemptOutcome.OPEN, AttemptOutcome.IN_DOUBT, AttemptOutcome.ACCEPTED})
+O = AttemptOutcome  # noqa: E741  # read in the table below only
+
+LIVE = frozenset({O.OPEN, O.IN_DOUBT, O.ACCEPTED})
+
+# What an attempt may still turn out to be. An outcome without an entry is closed: evidence that
+# comes later is noted beside it (`late_at`), for another attempt may have begun since.
+ATTEMPT: dict[AttemptOutcome, frozenset[AttemptOutcome]] = {
+    O.OPEN: frozenset(O) - {O.OPEN, O.ABANDONED},
+    O.IN_DOUBT: frozenset(O) - {O.OPEN, O.IN_DOUBT},
+    O.ACCEPTED: frozenset({O.BOUNCED}),
+    O.BOUNCED: frozenset({O.ACCEPTED}),  # a handset's receipt stands above the carrier's
+}
 
 
 class Reason(StrEnum):
@@ -97,12 +131,18 @@ class Reason(StrEnum):
     RETRY_UNAVAILABLE = "retry_unavailable"
     RETRY_NOT_SENT = "retry_not_sent"
     RETRY_MISCONFIGURED = "retry_misconfigured"
+    RESENT = "resent"
+    REDRIVEN = "redriven"
+    NOT_CARRIED_OUT = "not_carried_out"
+    EARLIER_CHANNEL = "earlier_channel"
+    TURN_CAME = "turn_came"
     ANSWER_LOST = "answer_lost"
     LEASE_EXPIRED = "lease_expired"
     OUTCOME_UNKNOWN = "outcome_unknown"
     OPTED_OUT = "opted_out"
     OPTED_OUT_AT_PROVIDER = "opted_out_at_provider"
     EXPIRED = "expired"
+    CANCELED = "canceled"
     REFUSED_ADDRESS = "refused_address"
     REFUSED_CONTENT = "refused_content"
     RETRIES_EXHAUSTED = "retries_exhausted"
@@ -120,3 +160,8 @@ def step(state: State, event: Event) -> State:
 def sources(event: Event) -> tuple[State, ...]:
     """Return the states in which `event` may happen: the `WHERE state = ANY` of its update."""
     return tuple(state for state, found in DELIVERY if found is event)
+
+
+def may_become(outcome: AttemptOutcome, learnt: AttemptOutcome) -> bool:
+    """Whether an attempt with this outcome may still get another one."""
+    return learnt in ATTEMPT.get(outcome, frozenset())

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,8 +25,7 @@ class Duties:
 
     cell: int
     retention: Retention
-    settle_windows_s: Mapping[str, float]  # by provider
-    longest_window_s: float
+    rules: maintain.Rules
     new_id: Callable[[], UUID]
 
 
@@ -63,16 +62,10 @@ async def _forever(
 
 
 async def _sweep(conn: Conn, duties: Duties) -> None:
-    swept = await maintain.sweep(
-        conn,
-        cell=duties.cell,
-        settle_windows_s=duties.settle_windows_s,
-        longest_window_s=duties.longest_window_s,
-        dedupe_days=duties.retention.dedupe_memory_days,
-        new_id=duties.new_id,
-    )
-    if swept.leases or swept.windows:
-        _log.warning("event=swept leases=%d windows=%d", swept.leases, swept.windows)
+    swept = await maintain.sweep(conn, duties.rules, cell=duties.cell, new_id=duties.new_id)
+    if swept != maintain.Swept(0, 0, 0):
+        told = (swept.leases, swept.resends, swept.windows)
+        _log.warning("event=swept leases=%d resends=%d windows=%d", *told)
 
 
 async def _leaves(conn: Conn, duties: Duties, clock: DatabaseClock) -> None:

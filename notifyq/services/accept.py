@@ -14,7 +14,7 @@ import psycopg
 from notifyq.domain.asking import Ask, Planned
 from notifyq.domain.idempotency import Judgement, KnownKey, judge
 from notifyq.domain.ids import delivery_id, new_notification_id
-from notifyq.domain.states import Reason
+from notifyq.domain.states import Reason, State
 from notifyq.store import intake
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
@@ -222,7 +222,9 @@ def _delivery_rows(planned: Planned) -> list[intake.DeliveryRow]:
             due,
             ask.not_before,
             ask.expires_at,
-            planned.reason,
+            Reason.EARLIER_CHANNEL if part.standby else planned.reason,
+            ask.category.resend_after_s,
+            State.STANDBY if part.standby else State.PENDING,
         )
         for delivery, part in zip(planned.delivery_ids, ask.parts, strict=True)
     ]

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from notifyq.domain.model import Due, Post, Ready
 from notifyq.domain.policy import Decision, Drop, End, Send, Wait, decide
-from notifyq.domain.states import Reason, State, step
+from notifyq.domain.states import FAILED, Reason, State, step
 from notifyq.errors import FenceLost
-from notifyq.store import attempts, consents, disowned, queue
+from notifyq.store import attempts, consents, disowned, queue, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -194,6 +194,8 @@ async def _end(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) ->
             region=post.region,
         )
         _fenced(done == len(endings), post)
+    failed = [ending.delivery_id for ending in endings if ending.state in FAILED]
+    await standby.advance(conn, failed, cell=post.cell)
     return sum(ending.state is not None for ending in endings)
 
 

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifyq.domain.ids import floor_of
+from notifyq.domain.model import DoubtRules
 from notifyq.domain.retention import Retention
+from notifyq.domain.retry import TRIES_MAX
 from notifyq.store import partitions, upkeep
 from notifyq.store.db import Committed, Conn, transact
 
@@ -20,49 +22,64 @@ _NEVER_NEEDED = frozenset({"stored_response", "outbox"})
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What time does, from the settings."""
+
+    doubts: Mapping[str, DoubtRules]  # by provider
+    doubt: DoubtRules  # of a provider that is not configured any more
+    dedupe_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What one sweep did."""
 
     leases: int  # open attempts that are now in doubt
+    resends: int  # deliveries in doubt that are sent again
     windows: int  # deliveries in doubt that now rest as unknown
 
 
-async def sweep(
-    conn: Conn,
-    *,
-    cell: int,
-    settle_windows_s: Mapping[str, float],
-    longest_window_s: float,
-    dedupe_days: int,
-    new_id: Callable[[], UUID],
-) -> Swept:
-    """Put attempts whose lease ran out in doubt, and end doubts whose window has closed.
+async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUID]) -> Swept:
+    """Put attempts whose lease ran out in doubt; resend, or close, doubts whose time is over.
 
-    settle_windows_s: by provider; one that is no longer configured gets longest_window_s. A
-    commit of unknown fate counts as nothing done: the next sweep looks again.
+    A commit of unknown fate counts as nothing done: the next sweep looks again.
     """
 
     async def leases(conn: Conn) -> int:
         found = await upkeep.overdue(conn, cell=cell, limit=BATCH)
         if not found:
             return 0
-        windows_s = [settle_windows_s.get(o.provider, longest_window_s) for o in found]
+        its = [rules.doubts.get(o.provider, rules.doubt) for o in found]
         ids = [new_id() for _ in found]
-        return await upkeep.doubt(conn, found, cell=cell, windows_s=windows_s, event_ids=ids)
+        return await upkeep.doubt(conn, found, cell=cell, rules=its, event_ids=ids)
+
+    async def resends(conn: Conn) -> int:
+        done = 0
+        for delivery_id in await upkeep.due(conn, "resend", cell=cell, limit=BATCH):
+            done += await upkeep.resend(
+                conn,
+                cell=cell,
+                delivery_id=delivery_id,
+                event_id=new_id(),
+                attempts_max=TRIES_MAX,
+            )
+        return done
 
     async def windows(conn: Conn) -> int:
         closed = 0
-        for delivery_id in await upkeep.windows_over(conn, cell=cell, limit=BATCH):
+        for delivery_id in await upkeep.due(conn, "settle_window", cell=cell, limit=BATCH):
             closed += await upkeep.close_window(
                 conn,
                 cell=cell,
                 delivery_id=delivery_id,
                 event_id=new_id(),
-                dedupe_days=dedupe_days,
+                dedupe_days=rules.dedupe_days,
             )
         return closed
 
-    return Swept(await _count(conn, leases), await _count(conn, windows))
+    return Swept(
+        await _count(conn, leases), await _count(conn, resends), await _count(conn, windows)
+    )
 
 
 async def tend_leaves(
@@ -71,7 +88,7 @@ async def tend_leaves(
     """Make the leaves ahead, drop the ones past their time; return (made, names dropped).
 
     The connection must be in autocommit: each leaf's lock is then held for that leaf only.
-    A leaf stays while a job, or an attempt that is open or in doubt, of its time is left.
+    A leaf stays while anything of its time is still to be done.
     """
     made = await partitions.make_leaves(conn, now)
     evidence = timedelta(days=365 * retention.consent_years)

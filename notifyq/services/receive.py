@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
+from notifyq.domain.evidence import Bearing, weigh
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Channel, Receipt
-from notifyq.domain.states import (
-    DELIVERY,
-    LIVE,
-    AttemptOutcome,
-    Event,
-    Reason,
-    State,
-    sources,
-    step,
-)
-from notifyq.store import evidence, receipts
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Receipt
+from notifyq.domain.states import Event, State
+from notifyq.store import evidence, receipts, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 
@@ -45,7 +37,12 @@ class Received:
 
 
 async def receive(
-    conn: Conn, provider: str, receipt: Receipt, *, new_id: Callable[[], UUID]
+    conn: Conn,
+    provider: str,
+    receipt: Receipt,
+    *,
+    new_id: Callable[[], UUID],
+    dedupe_days: int,
 ) -> Received | Unknown:
     """Store a verified receipt and apply it; a second copy changes nothing.
 
@@ -53,99 +50,43 @@ async def receive(
     that another account made, is strange: nothing is stored on its word.
     """
     try:
-        cell, delivery_id, number = read_reference(receipt.reference)
+        at = evidence.Place(*read_reference(receipt.reference))
     except BadId:
         return Received(Applied.STRANGE, None, None)
 
     async def work(conn: Conn) -> Received:
-        at = _Place(cell, delivery_id, number)
         # The attempt is locked first: two receipts about it are then applied one after the other,
         # and the later one sees the rank of the one before.
-        found = await evidence.lock_one(conn, cell=cell, delivery_id=delivery_id, number=number)
+        found = await evidence.lock(conn, at)
         if found is None or found.provider != provider:
             return Received(Applied.STRANGE, None, None)
         kept = await receipts.keep(
             conn,
-            cell=cell,
-            delivery_id=delivery_id,
-            number=number,
+            cell=at.cell,
+            delivery_id=at.delivery_id,
+            number=at.number,
             provider=provider,
             receipt=receipt,
         )
         if not kept.fresh or receipt.rank <= kept.rank_before:
-            return Received(Applied.KNOWN, delivery_id, found.state)
-        return await _apply(conn, at, found, receipt, new_id())
+            return Received(Applied.KNOWN, at.delivery_id, found.state)
+        bearing = weigh(found.outcome, found.state, _event(receipt.rank))
+        proof = evidence.Proof(receipt.provider_id, receipt.code)
+        state = await evidence.apply(
+            conn, at, found, bearing, proof, event_id=new_id(), dedupe_days=dedupe_days
+        )
+        if state is State.UNDELIVERED and state is not found.state:
+            await standby.advance(conn, [at.delivery_id], cell=at.cell)
+        return Received(_applied(bearing, found, state), at.delivery_id, state)
 
     fate = await transact(conn, work)
     return fate.value if isinstance(fate, Committed) else fate
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    cell: int
-    delivery_id: UUID
-    number: int
-
-
-async def _apply(
-    conn: Conn, at: _Place, found: evidence.Evidence, receipt: Receipt, event_id: UUID
-) -> Received:
-    outcome, state = AttemptOutcome(found.outcome), State(found.state)
-    event = _event(receipt.rank)
-    corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
-    if outcome not in LIVE and not corrects:
-        return await _late(conn, at, found, receipt, event_id)
-    proven = AttemptOutcome.BOUNCED if event is Event.BOUNCE else AttemptOutcome.ACCEPTED
-    if proven is not outcome:
-        await evidence.close_one(
-            conn,
-            cell=at.cell,
-            delivery_id=at.delivery_id,
-            number=at.number,
-            outcome=proven,
-            provider_id=receipt.provider_id,
-            code=receipt.code,
-        )
-    if (state, event) not in DELIVERY:  # already there, or further
-        return Received(Applied.KNOWN, at.delivery_id, state)
-    return Received(Applied.MOVED, at.delivery_id, await _move(conn, at, state, event, event_id))
-
-
-async def _move(conn: Conn, at: _Place, state: State, event: Event, event_id: UUID) -> State:
-    target = step(state, event)
-    await evidence.move_one(
-        conn,
-        cell=at.cell,
-        delivery_id=at.delivery_id,
-        state=target,
-        reason=Reason.UNDELIVERED if event is Event.BOUNCE else None,
-        sources=sources(event),
-        event_id=event_id,
-    )
-    return target
-
-
-async def _late(
-    conn: Conn, at: _Place, found: evidence.Evidence, receipt: Receipt, event_id: UUID
-) -> Received:
-    """Note that a closed attempt was carried out after all, and do not send a second one."""
-    new = await evidence.note_late_acceptance(
-        conn,
-        cell=at.cell,
-        delivery_id=at.delivery_id,
-        number=at.number,
-        provider_id=receipt.provider_id,
-    )
-    applied = Applied.LATE if new else Applied.KNOWN
-    state, event = State(found.state), _event(receipt.rank)
-    # A retry is waiting: what it would send has arrived. If a worker has just claimed it, this
-    # came too late.
-    stopped = state is State.PENDING and await evidence.take_back_job(
-        conn, cell=at.cell, delivery_id=at.delivery_id, channel=Channel(found.channel)
-    )
-    if stopped or (state is State.SENT and event is not Event.ACCEPT):
-        state = await _move(conn, at, state, event, event_id)
-    return Received(applied, at.delivery_id, state)
+def _applied(bearing: Bearing, before: evidence.Standing, after: State) -> Applied:
+    if bearing.late and not before.late:
+        return Applied.LATE
+    return Applied.MOVED if after is not before.state else Applied.KNOWN
 
 
 def _event(rank: int) -> Event:

@@ -1,16 +1,17 @@
 """Settle: write how attempts ended, in batches, and what that makes of their deliveries."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
-from notifyq.domain.model import Post, Ready
-from notifyq.domain.outcome import Outcome
-from notifyq.domain.states import AttemptOutcome, Event, State, sources, step
+from notifyq.domain.evidence import weigh
+from notifyq.domain.model import DoubtRules, Post, Ready
+from notifyq.domain.outcome import Accepted, Outcome
+from notifyq.domain.states import DELIVERY, FAILED, Event, Reason, State, step
 from notifyq.domain.verdict import Verdict, judge
-from notifyq.store import attempts, evidence
+from notifyq.store import evidence, results, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -29,16 +30,23 @@ class Settled:
     """What became of a batch."""
 
     verdicts: dict[UUID, Verdict]  # as judged
-    done: set[UUID]  # those that were still open; the rest was settled by evidence, or fenced off
+    done: set[UUID]  # those that were written; the rest was settled by evidence before
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRules:
+    """What is written beside a result, from the settings of its lane."""
+
+    doubt: DoubtRules
+    dedupe_days: int
 
 
 async def settle(
     conn: Conn,
     post: Post,
     ended: Sequence[Ended],
+    rules: SettleRules,
     *,
-    settle_window_s: float,
-    dedupe_days: int,
     dice: Callable[[], float],
     new_id: Callable[[], UUID],
 ) -> Settled | Unknown:
@@ -53,24 +61,61 @@ async def settle(
     async def work(conn: Conn) -> set[UUID]:
         done: set[UUID] = set()
         for day, group in groupby(ordered, key=lambda e: day_of(e.ready.due.delivery_id)):
-            results = [_result(e, verdicts[e.ready.due.delivery_id], new_id()) for e in group]
-            done |= await attempts.settle(
-                conn,
-                results,
-                channel=post.lane.channel,
-                cell=post.cell,
-                day=day,
-                lane=post.lane.id,
-                settle_window_s=settle_window_s,
-                dedupe_days=dedupe_days,
-            )
-            for result in results:
-                if result.delivery_id not in done:
-                    await _keep_as_evidence(conn, post.cell, result)
+            judged = [_Judged(e, verdicts[e.ready.due.delivery_id], new_id()) for e in group]
+            done |= await _settle_day(conn, post, day, judged, rules)
         return done
 
     fate = await transact(conn, work)
     return Settled(verdicts, fate.value) if isinstance(fate, Committed) else fate
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    ended: Ended
+    verdict: Verdict
+    event_id: UUID
+
+    @property
+    def delivery_id(self) -> UUID:
+        return self.ended.ready.due.delivery_id
+
+    @property
+    def number(self) -> int:
+        return self.ended.ready.number
+
+
+async def _settle_day(
+    conn: Conn, post: Post, day: str, judged: list[_Judged], rules: SettleRules
+) -> set[UUID]:
+    """Write what ended on the leaves of one day; return the deliveries that were written."""
+    keys = [(one.delivery_id, one.number, one.ended.ready.epoch) for one in judged]
+    held = await results.hold(conn, keys, cell=post.cell, day=day)
+    found = []
+    for one in judged:
+        its = held.get(one.delivery_id)
+        if its is None:
+            await _keep_as_evidence(conn, post.cell, one, rules.dedupe_days)
+        # In doubt already, a lost answer says what the end of its lease said.
+        elif its.state != State.IN_DOUBT or one.verdict.event is not Event.LOSE_ANSWER:
+            found.append(_result(one, its))
+    if found:
+        await results.settle(
+            conn,
+            found,
+            channel=post.lane.channel,
+            cell=post.cell,
+            day=day,
+            lane=post.lane.id,
+            doubt=rules.doubt,
+            dedupe_days=rules.dedupe_days,
+        )
+    moved = [result for result in found if result.delivery_place is not None]
+    doubtful = [r.delivery_id for r in moved if held[r.delivery_id].state != State.PENDING]
+    if doubtful:
+        await results.calm(conn, doubtful, cell=post.cell)
+    failed = [result.delivery_id for result in moved if result.state in FAILED]
+    await standby.advance(conn, failed, cell=post.cell)
+    return {result.delivery_id for result in found}
 
 
 def _judged(ended: Ended, jitter: float) -> Verdict:
@@ -85,48 +130,42 @@ def _judged(ended: Ended, jitter: float) -> Verdict:
     )
 
 
-def _result(ended: Ended, verdict: Verdict, event_id: UUID) -> attempts.Result:
-    due = ended.ready.due
-    return attempts.Result(
-        delivery_id=due.delivery_id,
-        number=ended.ready.number,
-        epoch=ended.ready.epoch,
+def _result(one: _Judged, held: results.Held) -> results.Result:
+    due, state, verdict = one.ended.ready.due, State(held.state), one.verdict
+    if verdict.event is Event.RETRY and held.cancel_requested:
+        verdict = replace(verdict, event=Event.CANCEL, reason=Reason.CANCELED, retry_in_s=None)
+    # Evidence about an earlier attempt may have moved the delivery: the attempt ends all the same.
+    moves = (state, verdict.event) in DELIVERY
+    return results.Result(
+        delivery_id=one.delivery_id,
+        number=one.number,
         outcome=verdict.outcome,
         provider_id=verdict.provider_id,
         code=verdict.code,
-        state=step(State.PENDING, verdict.event),
+        state=step(state, verdict.event) if moves else state,
         reason=verdict.reason,
-        event_id=event_id,
+        event_id=one.event_id,
         retry_in_s=verdict.retry_in_s,
         criticality=due.criticality,
         tries=verdict.tries,
         cause=verdict.reason if verdict.event is Event.GIVE_UP else None,
+        attempt_place=held.attempt_place,
+        delivery_place=held.delivery_place if moves else None,
     )
 
 
-async def _keep_as_evidence(conn: Conn, cell: int, result: attempts.Result) -> None:
-    """An acceptance that came after its lease settles the doubt that the lease left."""
-    if result.provider_id is None:
+async def _keep_as_evidence(conn: Conn, cell: int, one: _Judged, dedupe_days: int) -> None:
+    """Let an acceptance count for an attempt that was settled, or abandoned, without it."""
+    outcome, at = one.ended.outcome, evidence.Place(cell, one.delivery_id, one.number)
+    standing = await evidence.lock(conn, at) if isinstance(outcome, Accepted) else None
+    if standing is None or not isinstance(outcome, Accepted):
         return
-    at = (result.delivery_id, result.number)
-    found = await evidence.lock_one(conn, cell=cell, delivery_id=at[0], number=at[1])
-    if found is None or found.outcome != AttemptOutcome.IN_DOUBT:
-        return
-    await evidence.close_one(
+    await evidence.apply(
         conn,
-        cell=cell,
-        delivery_id=at[0],
-        number=at[1],
-        outcome=AttemptOutcome.ACCEPTED,
-        provider_id=result.provider_id,
-        code=None,
-    )
-    await evidence.move_one(
-        conn,
-        cell=cell,
-        delivery_id=at[0],
-        state=State.SENT,
-        reason=None,
-        sources=sources(Event.ACCEPT),
-        event_id=result.event_id,
+        at,
+        standing,
+        weigh(standing.outcome, standing.state, Event.ACCEPT),
+        evidence.Proof(outcome.provider_id),
+        event_id=one.event_id,
+        dedupe_days=dedupe_days,
     )

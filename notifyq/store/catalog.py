@@ -66,11 +66,15 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA notifyq TO notifyq_
 ALTER DEFAULT PRIVILEGES IN SCHEMA notifyq
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO notifyq_app;
 REVOKE ALL ON notifyq.address_secret FROM notifyq_app, notifyq_audit;
-REVOKE UPDATE, DELETE, TRUNCATE ON notifyq.consent_event FROM notifyq_app;
+REVOKE UPDATE, DELETE, TRUNCATE ON notifyq.consent_event, notifyq.intervention FROM notifyq_app;
 GRANT SELECT ON notifyq.tenant, notifyq.notification, notifyq.delivery, notifyq.job,
                 notifyq.timer, notifyq.attempt, notifyq.dead_letter, notifyq.receipt,
                 notifyq.outbox, notifyq.fence, notifyq.worker, notifyq.lane, notifyq.consent,
-                notifyq.consent_event, notifyq.idempotency_key TO notifyq_audit;
+                notifyq.consent_event, notifyq.idempotency_key, notifyq.standby,
+                notifyq.intervention, notifyq.dedupe_mark TO notifyq_audit;
+-- What a request asks for is content, but that one is unfinished is not.
+GRANT SELECT (cell, notification_id, tenant_id, operation, key_hash, claimed_until, tries, trouble)
+    ON notifyq.unfinished_key TO notifyq_audit;
 """
 
 

@@ -1,34 +1,55 @@
-"""Evidence about one attempt: what a receipt proves, written to the attempt and its delivery.
+"""Evidence about one attempt, written to the attempt and its delivery.
 
 One attempt at a time, locked before its delivery, as everybody locks them. On the partitioned
-parents: receipts come one by one, and an id in the WHERE picks the leaf.
+parents: evidence comes one by one, and an id in the WHERE picks the leaf. What evidence changes
+is decided by domain/evidence.py.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
+from notifyq.domain.evidence import Bearing
 from notifyq.domain.model import Channel
+from notifyq.domain.states import AttemptOutcome, Event, Reason, State, sources, step
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Place:
+    """Which attempt."""
+
+    cell: int
+    delivery_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
     """An attempt and its delivery as they stand, both locked."""
 
-    outcome: str
+    outcome: AttemptOutcome
     provider_id: str | None
     provider: str  # the account that it was sent by: nobody else's word counts
-    state: str
-    channel: str
+    state: State
+    channel: Channel
+    late: bool  # evidence for it came before, after it was closed
 
 
-# Purpose: look at one attempt and its delivery before a receipt changes them.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who says it: the provider's name for the message, and its code where there is one."""
+
+    provider_id: str
+    code: str | None = None
+
+
+# Purpose: look at one attempt and its delivery before evidence changes them.
 LOCK_ONE: LiteralString = """
-SELECT a.outcome, a.provider_id, l.provider, d.state, d.channel::text
-  FROM (SELECT outcome, provider_id, lane FROM attempt
+SELECT a.outcome::text, a.provider_id, l.provider, d.state::text, d.channel::text,
+       a.late_at IS NOT NULL
+  FROM (SELECT outcome, provider_id, lane, late_at FROM attempt
          WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
            AND number = %(number)s::int2
            FOR NO KEY UPDATE) AS a,
@@ -52,6 +73,8 @@ UPDATE attempt
  WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
    AND number = %(number)s::int2 AND late_at IS NULL
 """
+# Purpose: move a delivery that evidence settles. What waited for that evidence is over; a bounce
+# is a dead letter, for somebody may want to send it again; an arrival takes that back.
 MOVE_ONE: LiteralString = """
 WITH moved AS (
     UPDATE delivery SET state = %(state)s::delivery_state, reason = %(reason)s::text,
@@ -62,86 +85,26 @@ WITH moved AS (
 ), calm AS (
     DELETE FROM timer
      WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
-       AND kind = 'settle_window'
-), known AS (
+), alive AS (
     DELETE FROM dead_letter
      WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
-       AND cause = 'outcome_unknown'
+       AND %(state)s::text <> 'undelivered'
+), dead AS (
+    INSERT INTO dead_letter AS l (cell, delivery_id, cause, detail, dedupe_until)
+    SELECT %(cell)s::int2, id, 'undelivered', %(code)s::text,
+           now() + make_interval(days => %(dedupe_days)s::int4)
+      FROM moved WHERE state = 'undelivered'
+    ON CONFLICT (cell, delivery_id) DO UPDATE
+       SET cause = excluded.cause, detail = excluded.detail, at = now()
 ), told AS (
     INSERT INTO outbox (cell, tenant_id, id, about, kind)
     SELECT %(cell)s::int2, tenant_id, %(event_id)s::uuid, id, 'delivery.' || state FROM moved
 )
 SELECT id FROM moved
 """
-
-
-async def lock_one(conn: Conn, *, cell: int, delivery_id: UUID, number: int) -> Evidence | None:
-    """Lock an attempt, then its delivery, and return both; None if there is no such attempt."""
-    parameters = {"cell": cell, "delivery_id": delivery_id, "number": number}
-    row = await (await conn.execute(LOCK_ONE, parameters)).fetchone()
-    return Evidence(*row) if row else None
-
-
-async def close_one(
-    conn: Conn,
-    *,
-    cell: int,
-    delivery_id: UUID,
-    number: int,
-    outcome: str,
-    provider_id: str | None,
-    code: str | None,
-) -> None:
-    """Give a locked attempt the outcome that evidence proves."""
-    parameters = {
-        "cell": cell,
-        "delivery_id": delivery_id,
-        "number": number,
-        "outcome": outcome,
-        "provider_id": provider_id,
-        "code": code,
-    }
-    await conn.execute(CLOSE_ONE, parameters)
-
-
-async def note_late_acceptance(
-    conn: Conn, *, cell: int, delivery_id: UUID, number: int, provider_id: str
-) -> bool:
-    """Record that a closed attempt was accepted after all; True the first time it is seen."""
-    parameters = {
-        "cell": cell,
-        "delivery_id": delivery_id,
-        "number": number,
-        "provider_id": provider_id,
-    }
-    return (await conn.execute(LATE_ONE, parameters)).rowcount == 1
-
-
-async def move_one(
-    conn: Conn,
-    *,
-    cell: int,
-    delivery_id: UUID,
-    state: str,
-    reason: str | None,
-    sources: Sequence[str],
-    event_id: UUID,
-) -> bool:
-    """Move a delivery if it is in one of `sources`, with its event; True if it was."""
-    parameters = {
-        "cell": cell,
-        "delivery_id": delivery_id,
-        "state": state,
-        "reason": reason,
-        "sources": list(sources),
-        "event_id": event_id,
-    }
-    return (await conn.execute(MOVE_ONE, parameters)).rowcount == 1
-
-
 # Purpose: take back a retry that late evidence refutes. Whoever deletes the job row decides: one
 # that a worker is just claiming is the worker's, and the evidence came too late.
-_TAKE_BACK: LiteralString = """
+TAKE_BACK: LiteralString = """
 DELETE FROM job_{channel}
  WHERE ctid = ANY (ARRAY(SELECT ctid FROM job_{channel}
                           WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
@@ -149,8 +112,52 @@ DELETE FROM job_{channel}
 """
 
 
-async def take_back_job(conn: Conn, *, cell: int, delivery_id: UUID, channel: Channel) -> bool:
-    """Delete a delivery's job, so that it is not sent again; True if there was one to take."""
-    statement = leaf_sql(_TAKE_BACK, channel=channel)
-    cursor = await conn.execute(statement, {"cell": cell, "delivery_id": delivery_id})
+async def lock(conn: Conn, at: Place) -> Standing | None:
+    """Lock an attempt, then its delivery, and return both; None if there is no such attempt."""
+    row = await (await conn.execute(LOCK_ONE, _of(at))).fetchone()
+    if row is None:
+        return None
+    outcome, provider_id, provider, state, channel, late = row
+    where = (provider_id, provider, State(state), Channel(channel))
+    return Standing(AttemptOutcome(outcome), *where, late)
+
+
+async def apply(
+    conn: Conn,
+    at: Place,
+    standing: Standing,
+    bearing: Bearing,
+    proof: Proof,
+    *,
+    event_id: UUID,
+    dedupe_days: int,
+) -> State:
+    """Write what evidence changes about a locked attempt; return the delivery's state after it."""
+    where = _of(at) | {"provider_id": proof.provider_id, "code": proof.code}
+    if bearing.outcome is not None:
+        await conn.execute(CLOSE_ONE, where | {"outcome": bearing.outcome})
+    if bearing.late:
+        await conn.execute(LATE_ONE, where)
+    if bearing.event is None:
+        return standing.state
+    if bearing.takes_job and not await _take_back(conn, at, standing.channel):
+        return standing.state
+    target = step(standing.state, bearing.event)
+    moved = where | {
+        "state": target,
+        "reason": Reason.UNDELIVERED if bearing.event is Event.BOUNCE else None,
+        "sources": list(sources(bearing.event)),
+        "event_id": event_id,
+        "dedupe_days": dedupe_days,
+    }
+    await conn.execute(MOVE_ONE, moved)
+    return target
+
+
+async def _take_back(conn: Conn, at: Place, channel: Channel) -> bool:
+    cursor = await conn.execute(leaf_sql(TAKE_BACK, channel=channel), _of(at))
     return cursor.rowcount == 1
+
+
+def _of(at: Place) -> dict[str, object]:
+    return {"cell": at.cell, "delivery_id": at.delivery_id, "number": at.number}

@@ -62,6 +62,8 @@ class DeliveryRow:
     not_before: datetime | None
     expires_at: datetime
     reason: str | None
+    resend_after_s: int | None
+    state: str
 
 
 # Purpose: take the keys of a batch of requests; the notifications whose keys were new come back.
@@ -102,14 +104,21 @@ WITH answered AS (
       AS n
 ), delivered AS (
     INSERT INTO delivery (cell, id, tenant_id, channel, criticality, brand, program, not_before,
-                          expires_at, reason, address_key, state)
-    SELECT %(cell)s::int2, d.*, 'pending'
+                          expires_at, reason, resend_after_s, state, address_key)
+    SELECT %(cell)s::int2, d.*
       FROM ROWS FROM (
         unnest(%(d_delivery_id)s::uuid[]), unnest(%(d_tenant_id)s::int4[]),
         unnest(%(d_channel)s::channel[]), unnest(%(d_criticality)s::int2[]),
         unnest(%(d_brand)s::text[]), unnest(%(d_program)s::text[]),
         unnest(%(d_not_before)s::timestamptz[]), unnest(%(d_expires_at)s::timestamptz[]),
-        unnest(%(d_reason)s::text[]), address_keys(%(d_address)s::text[])) AS d
+        unnest(%(d_reason)s::text[]), unnest(%(d_resend_after_s)s::int4[]),
+        unnest(%(d_state)s::delivery_state[]), address_keys(%(d_address)s::text[])) AS d
+), waiting AS (
+    INSERT INTO standby (cell, delivery_id, lane)
+    SELECT %(cell)s::int2, s.delivery_id, s.lane
+      FROM unnest(%(d_delivery_id)s::uuid[], %(d_lane)s::int4[],
+                  %(d_state)s::delivery_state[]) AS s (delivery_id, lane, state)
+     WHERE s.state = 'standby'
 ), kept AS (
     INSERT INTO content (cell, delivery_id, address, body)
     SELECT %(cell)s::int2, c.*
@@ -119,8 +128,9 @@ INSERT INTO job (cell, delivery_id, channel, criticality, lane, due, attempts, t
 SELECT %(cell)s::int2, j.delivery_id, j.channel, j.criticality, j.lane, coalesce(j.due, now()),
        0, 0
   FROM unnest(%(d_delivery_id)s::uuid[], %(d_channel)s::channel[], %(d_criticality)s::int2[],
-              %(d_lane)s::int4[], %(d_due)s::timestamptz[])
-    AS j (delivery_id, channel, criticality, lane, due)
+              %(d_lane)s::int4[], %(d_due)s::timestamptz[], %(d_state)s::delivery_state[])
+    AS j (delivery_id, channel, criticality, lane, due, state)
+ WHERE j.state = 'pending'
 """
 
 # Purpose: read what known keys hold, in a statement of its own (a new snapshot). The message is a

@@ -55,9 +55,10 @@ SELECT j.delivery_id, j.attempts, j.tries, j.criticality, j.place::text, j.due, 
 # one day.
 FACTS: LiteralString = """
 SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
-       d.state, d.expires_at, d.not_before
+       d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL
   FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
-       LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before
+       LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
+                       cancel_requested_at
                   FROM delivery_{month}
                  WHERE cell = %(cell)s::int2 AND id = u.delivery_id
                  LIMIT 1) AS d

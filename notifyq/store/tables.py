@@ -1,5 +1,7 @@
 """The tables as SQLAlchemy sees them: for cold queries, and for the test that holds them against
 the migrated database. Migrations are the truth; this file follows them.
+
+A column is written `name kind`; `*` before it: part of the key; `?` after it: may be null.
 """
 
 from typing import Any
@@ -25,212 +27,161 @@ from notifyq.domain.states import AttemptOutcome, State
 
 metadata = MetaData(schema="notifyq")
 
-CHANNEL = ENUM(*Channel, name="channel", schema="notifyq", create_type=False)
-MESSAGE_CLASS = ENUM(*MessageClass, name="message_class", schema="notifyq", create_type=False)
-STATE = ENUM(*State, name="delivery_state", schema="notifyq", create_type=False)
-OUTCOME = ENUM(*AttemptOutcome, name="outcome", schema="notifyq", create_type=False)
-_TIME = DateTime(timezone=True)
-_Kind = TypeEngine[Any] | type[TypeEngine[Any]]
+_KINDS: dict[str, TypeEngine[Any] | type[TypeEngine[Any]]] = {
+    "bigint": BigInteger,
+    "boolean": Boolean,
+    "bytea": LargeBinary,
+    "channel": ENUM(*Channel, name="channel", schema="notifyq", create_type=False),
+    "class": ENUM(*MessageClass, name="message_class", schema="notifyq", create_type=False),
+    "integer": Integer,
+    "outcome": ENUM(*AttemptOutcome, name="outcome", schema="notifyq", create_type=False),
+    "smallint": SmallInteger,
+    "state": ENUM(*State, name="delivery_state", schema="notifyq", create_type=False),
+    "text": Text,
+    "text[]": ARRAY(Text),
+    "time": DateTime(timezone=True),
+    "uuid": Uuid,
+}
 
 
-def _key(name: str, kind: _Kind) -> Column[Any]:
-    return Column(name, kind, primary_key=True)
-
-
-def _table(name: str, *columns: Column[Any]) -> Table:
+def _table(name: str, columns: str) -> Table:
     """Return a table whose key begins with the cell, as nearly all do."""
-    return Table(name, metadata, _key("cell", SmallInteger), *columns)
+    return Table(name, metadata, *_columns(f"*cell smallint, {columns}"))
 
 
-def _must(name: str, kind: _Kind) -> Column[Any]:
-    return Column(name, kind, nullable=False)
+def _columns(text: str) -> list[Column[Any]]:
+    return [_column(*one.split()) for one in text.split(",")]
 
 
-def _may(name: str, kind: _Kind) -> Column[Any]:
-    return Column(name, kind)
+def _column(name: str, kind: str) -> Column[Any]:
+    key, may_be_null = name.startswith("*"), kind.endswith("?")
+    named = _KINDS[kind.removesuffix("?")]
+    return Column(name.removeprefix("*"), named, primary_key=key, nullable=may_be_null)
 
+
+# ----------------------------------------------------------------------------------- who
 
 tenant = _table(
     "tenant",
-    _key("id", Integer),
-    _must("name", Text),
-    _must("brand", Text),
-    _must("created_at", _TIME),
-    _must("created_by", Text),
+    "*id integer, name text, brand text, created_at time, created_by text",
 )
 api_key = _table(
     "api_key",
-    _key("key_hash", LargeBinary),
-    _must("tenant_id", Integer),
-    _must("label", Text),
-    _must("test", Boolean),
-    _must("scopes", ARRAY(Text)),
-    _must("created_at", _TIME),
-    _must("created_by", Text),
-    _may("revoked_at", _TIME),
-    _may("revoked_by", Text),
+    "*key_hash bytea, tenant_id integer, label text, test boolean, scopes text[], "
+    "created_at time, created_by text, revoked_at time?, revoked_by text?",
 )
+
+# ------------------------------------------------------------------------------ accepted
+
 idempotency_key = _table(
     "idempotency_key",
-    _key("tenant_id", Integer),
-    _key("operation", Text),
-    _key("key_hash", LargeBinary),
-    _must("fingerprint", LargeBinary),
-    _must("recovery_point", Text),
-    _may("claim_token", Uuid),
-    _must("notification_id", Uuid),
+    "*tenant_id integer, *operation text, *key_hash bytea, fingerprint bytea, "
+    "recovery_point text, claim_token uuid?, notification_id uuid",
+)
+unfinished_key = _table(
+    "unfinished_key",
+    "*notification_id uuid, tenant_id integer, operation text, key_hash bytea, "
+    "claimed_until time, tries integer, trouble text?, ask bytea",
+)
+dedupe_mark = _table(
+    "dedupe_mark",
+    "*tenant_id integer, *mark bytea, notification_id uuid, until time",
 )
 stored_response = _table(
     "stored_response",
-    _key("notification_id", Uuid),
-    _must("status", SmallInteger),
-    _must("body", LargeBinary),
+    "*notification_id uuid, status smallint, body bytea",
 )
 notification = _table(
     "notification",
-    _must("tenant_id", Integer),
-    _key("id", Uuid),
-    _must("test", Boolean),
-    _must("class", MESSAGE_CLASS),
-    _must("category", Text),
-    _may("recipient", Text),
-    _may("metadata", Text),
-    _may("not_before", _TIME),
-    _must("expires_at", _TIME),
+    "tenant_id integer, *id uuid, test boolean, class class, category text, recipient text?, "
+    "metadata text?, not_before time?, expires_at time",
 )
 delivery = _table(
     "delivery",
-    _must("criticality", SmallInteger),
-    _must("tenant_id", Integer),
-    _key("id", Uuid),
-    _must("channel", CHANNEL),
-    _must("state", STATE),
-    _must("expires_at", _TIME),
-    _may("not_before", _TIME),
-    _must("changed_at", _TIME),
-    _must("brand", Text),
-    _must("program", Text),
-    _must("address_key", LargeBinary),
-    _may("reason", Text),
+    "criticality smallint, tenant_id integer, *id uuid, channel channel, state state, "
+    "expires_at time, not_before time?, changed_at time, brand text, program text, "
+    "address_key bytea, reason text?, resend_after_s integer?, cancel_requested_at time?",
 )
 content = _table(
     "content",
-    _key("delivery_id", Uuid),
-    _must("address", Text),
-    _must("body", Text),
+    "*delivery_id uuid, address text, body text",
 )
+
+# ----------------------------------------------------------------------------------- due
+
 job = Table(  # its leaves have the primary key (cell, delivery_id)
     "job",
     metadata,
-    _must("cell", SmallInteger),
-    _must("criticality", SmallInteger),
-    _must("lane", Integer),
-    _must("due", _TIME),
-    _must("delivery_id", Uuid),
-    _must("channel", CHANNEL),
-    _must("attempts", SmallInteger),
-    _must("tries", SmallInteger),
+    *_columns(
+        "cell smallint, criticality smallint, lane integer, due time, delivery_id uuid, "
+        "channel channel, attempts smallint, tries smallint"
+    ),
+)
+standby = _table(
+    "standby",
+    "*delivery_id uuid, lane integer",
 )
 timer = _table(
     "timer",
-    _key("delivery_id", Uuid),
-    _key("kind", Text),
-    _must("due", _TIME),
+    "*delivery_id uuid, *kind text, due time, lane integer?, step smallint",
 )
+
+# --------------------------------------------------------------------------------- tried
+
 attempt = _table(
     "attempt",
-    _key("number", SmallInteger),
-    _must("lane", Integer),
-    _key("delivery_id", Uuid),
-    _must("epoch", BigInteger),
-    _must("began_at", _TIME),
-    _must("send_by", _TIME),
-    _must("consent_revision", BigInteger),
-    _must("outcome", OUTCOME),
-    _must("worker", Uuid),
-    _may("ended_at", _TIME),
-    _may("late_at", _TIME),
-    _may("provider_id", Text),
-    _may("code", Text),
+    "*number smallint, lane integer, *delivery_id uuid, epoch bigint, began_at time, "
+    "send_by time, consent_revision bigint, outcome outcome, worker uuid, ended_at time?, "
+    "late_at time?, provider_id text?, code text?",
 )
 dead_letter = _table(
     "dead_letter",
-    _key("delivery_id", Uuid),
-    _must("cause", Text),
-    _may("detail", Text),
-    _must("at", _TIME),
-    _must("dedupe_until", _TIME),
+    "*delivery_id uuid, cause text, detail text?, at time, dedupe_until time",
+)
+intervention = _table(
+    "intervention",
+    "*id uuid, delivery_id uuid, kind text, at time, actor text, reason text, evidence text?",
 )
 receipt = _table(
     "receipt",
-    _key("delivery_id", Uuid),
-    _key("number", SmallInteger),
-    _must("rank", SmallInteger),
-    _key("provider", Text),
-    _key("provider_id", Text),
-    _key("status", Text),
-    _may("code", Text),
-    _must("received_at", _TIME),
+    "*delivery_id uuid, *number smallint, rank smallint, *provider text, *provider_id text, "
+    "*status text, code text?, received_at time",
 )
 outbox = _table(
     "outbox",
-    _must("tenant_id", Integer),
-    _key("id", Uuid),
-    _must("about", Uuid),
-    _must("kind", Text),
+    "tenant_id integer, *id uuid, about uuid, kind text",
 )
+
+# -------------------------------------------------------------------------- who may send
+
 fence = _table(
     "fence",
-    _must("epoch", BigInteger),
-    _must("region", Text),
-    _must("phase", Text),
-    _must("sync_policy", Text),
-    _must("changed_at", _TIME),
-    _must("changed_by", Text),
-    _must("reason", Text),
+    "epoch bigint, region text, phase text, sync_policy text, changed_at time, changed_by text, "
+    "reason text",
 )
 worker = _table(
     "worker",
-    _key("id", Uuid),
-    _key("channel", CHANNEL),
-    _must("region", Text),
-    _must("epoch", BigInteger),
-    _must("started_at", _TIME),
-    _must("seen_at", _TIME),
+    "*id uuid, *channel channel, region text, epoch bigint, started_at time, seen_at time",
 )
 lane = _table(
     "lane",
-    _key("id", Integer),
-    _must("channel", CHANNEL),
-    _must("provider", Text),
-    _must("created_at", _TIME),
+    "*id integer, channel channel, provider text, created_at time",
 )
+
+# ------------------------------------------------------------------------------- consent
+
 consent = _table(
     "consent",
-    _key("brand", Text),
-    _key("channel", CHANNEL),
-    _key("address_key", LargeBinary),
-    _must("blocked", Boolean),
-    _must("revision", BigInteger),
-    _must("changed_at", _TIME),
+    "*brand text, *channel channel, *address_key bytea, blocked boolean, revision bigint, "
+    "changed_at time",
 )
 consent_event = _table(
     "consent_event",
-    _key("id", Uuid),
-    _must("brand", Text),
-    _must("channel", CHANNEL),
-    _must("address_key", LargeBinary),
-    _must("revision", BigInteger),
-    _must("kind", Text),
-    _must("at", _TIME),
-    _must("actor", Text),
-    _must("reason", Text),
+    "*id uuid, brand text, channel channel, address_key bytea, revision bigint, kind text, "
+    "at time, actor text, reason text",
 )
 address_secret = Table(  # of the database, not of a cell
     "address_secret",
     metadata,
-    _key("version", SmallInteger),
-    _must("inner_pad", LargeBinary),
-    _must("outer_pad", LargeBinary),
-    _must("created_at", _TIME),
+    *_columns("*version smallint, inner_pad bytea, outer_pad bytea, created_at time"),
 )

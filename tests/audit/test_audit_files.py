@@ -32,7 +32,6 @@ from notifyq.domain.outcome import (
     Unavailable,
 )
 from notifyq.embedded import find_binaries
-from notifyq.services.maintain import sweep
 from notifyq.store import catalog, db
 from tests.conftest import _url as url_of
 from tests.store import helpers as h
@@ -88,14 +87,7 @@ async def _live(url: str) -> None:
         await h.begun(conn, shop, h.make_ask(shop), lease_s=-1)
         await _end_in_every_way(conn, shop)
         # Now the lease has run out, and of two windows one is over.
-        await sweep(
-            conn,
-            cell=0,
-            settle_windows_s={},
-            longest_window_s=600,
-            dedupe_days=40,
-            new_id=h.new_id,
-        )
+        await h.swept(conn)
         # One not before tomorrow, and one that waits for a worker.
         tomorrow = h.database_now() + timedelta(days=1)
         held = h.make_ask(shop, not_before=tomorrow, expires_at=tomorrow + timedelta(hours=1))

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from notifyq.bootstrap.accounts import CELL
 from notifyq.domain.model import Channel
-from notifyq.store import attempts, consents, db, queue
+from notifyq.store import attempts, consents, db, queue, results
 from notifyq.store.partitions import leaf_sql
 from tests.bench.ground import Ground
 
@@ -35,9 +35,9 @@ _FROM_FACTS = (
     "array_agg(address_key ORDER BY brand, address_key) AS address_keys"
 )
 _FROM_BEGIN = "array_agg(delivery_id) AS begun, array_agg(uuidv7()) AS event_id"
-_FROM_LOCK_OPEN = (
-    "array_agg(delivery_id) AS delivery_id, array_agg(attempt_place) AS attempt_places, "
-    "array_agg(delivery_place) AS delivery_places"
+_FROM_HOLD = (
+    "array_agg(delivery_id) AS delivery_id, array_agg(attempt_place) AS attempt_place, "
+    "array_agg(delivery_place) AS delivery_place"
 )
 
 
@@ -84,11 +84,11 @@ def _script(day: str) -> str:
             "COMMIT;",
             "BEGIN;",
             _gathering(
-                leaf_sql(attempts.LOCK_OPEN, day=day),
-                _FROM_LOCK_OPEN,
-                names="(delivery_id, attempt_place, delivery_place)",
+                leaf_sql(results.HOLD, day=day),
+                _FROM_HOLD,
+                names="(delivery_id, attempt_place, delivery_place, state, cancel_requested)",
             ),
-            _plain(leaf_sql(attempts.SETTLE, channel=channel, day=day)),
+            _plain(leaf_sql(results.SETTLE, channel=channel, day=day)),
             "COMMIT;",
         ]
     )
@@ -126,6 +126,7 @@ def _constants(ground: Ground, batch: int) -> dict[str, str]:
         "cause": same("NULL"),
         "dedupe_days": "30",
         "settle_window_s": "60",
+        "look_up_s": "5",
     }
 
 

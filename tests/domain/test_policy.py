@@ -30,6 +30,7 @@ DUE = Due(
     state="pending",
     expires_at=NOW + timedelta(hours=1),
     not_before=None,
+    cancel_requested=False,
 )
 ALLOWED, BLOCKED = Consent(blocked=False, revision=7), Consent(blocked=True, revision=8)
 EXPIRED = End(Event.EXPIRE, Reason.EXPIRED)
@@ -41,6 +42,12 @@ consents = st.none() | st.builds(Consent, st.booleans(), st.integers(0, 99))
 
 def test_a_send_says_which_state_of_the_consent_row_allowed_it() -> None:
     assert decide(DUE, ALLOWED, now=NOW) == Send(revision=7)
+
+
+def test_what_was_called_back_is_not_sent_whatever_else_holds() -> None:
+    canceled = End(Event.CANCEL, Reason.CANCELED)
+    for consent, now in ((ALLOWED, NOW), (BLOCKED, NOW), (ALLOWED, DUE.expires_at)):
+        assert decide(replace(DUE, cancel_requested=True), consent, now=now) == canceled
 
 
 @pytest.mark.parametrize("consent", [None, BLOCKED], ids=["no row", "blocked"])

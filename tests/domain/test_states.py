@@ -11,38 +11,56 @@ from notifyq.domain.states import (
     AttemptOutcome,
     Event,
     State,
+    may_become,
     sources,
     step,
 )
 from notifyq.errors import IllegalTransition
 
-# design.md section 3, drawn by hand: "-" is refused.
+S = State
+DOUBTED = {S.IN_DOUBT, S.UNKNOWN}
+RECEIVED = {S.DELIVERED, S.UNDELIVERED}
+
+# Drawn by hand: "-" is refused.
 DRAWN = """
-             accept lose_answer retry   give_up suppress   expire  window_over deliver   bounce
-standby      -      -           -       -       -          -       -           -         -
-pending      sent   in_doubt    pending dead    suppressed expired -           delivered undelivered
-in_doubt     sent   -           -       -       -          -       unknown     delivered undelivered
-sent         -      -           -       -       -          -       -           delivered undelivered
-delivered    -      -           -       -       -          -       -           -         undelivered
-undelivered  -      -           -       -       -          -       -           delivered -
-unknown      sent   -           -       -       -          -       -           delivered undelivered
-suppressed   -      -           -       -       -          -       -           -         -
-expired      -      -           -       -       -          -       -           -         -
-canceled     -      -           -       -       -          -       -           -         -
-dead         -      -           -       -       -          -       -           -         -
+             advance accept lose_answer retry   resend  give_up suppress   expire
+standby      pending -      -           -       -       -       -          -
+pending      -       sent   in_doubt    pending -       dead    suppressed expired
+in_doubt     -       sent   -           pending pending dead    suppressed expired
+sent         -       -      -           -       -       -       -          -
+delivered    -       -      -           -       -       -       -          -
+undelivered  -       -      -           -       -       -       -          -
+unknown      -       sent   -           -       -       -       -          -
+suppressed   -       -      -           -       -       -       -          -
+expired      -       -      -           -       -       -       -          -
+canceled     -       -      -           -       -       -       -          -
+dead         -       -      -           -       -       -       -          -
 """
-# Words of the design whose events are not built yet: `strategy: first`, and cancel.
-NOT_YET = {State.STANDBY, State.CANCELED}
+DRAWN_TOO = """
+             cancel   window_over deliver   bounce      redrive refute
+standby      canceled -           -         -           -       -
+pending      canceled -           delivered undelivered -       -
+in_doubt     canceled unknown     delivered undelivered -       pending
+sent         -        -           delivered undelivered -       -
+delivered    -        -           -         undelivered -       -
+undelivered  -        -           delivered -           pending -
+unknown      -        -           delivered undelivered -       pending
+suppressed   -        -           -         -           -       -
+expired      -        -           -         -           -       -
+canceled     -        -           -         -           -       -
+dead         -        -           -         -           pending -
+"""
 
 
 def drawn() -> dict[tuple[State, Event], str]:
     """Return the drawing's cells."""
-    head, *lines = [line.split() for line in DRAWN.strip().splitlines()]
-    return {
-        (State(state), Event(event)): target
-        for state, *targets in lines
-        for event, target in zip(head, targets, strict=True)
-    }
+    found = {}
+    for drawing in (DRAWN, DRAWN_TOO):
+        head, *lines = [line.split() for line in drawing.strip().splitlines()]
+        for state, *targets in lines:
+            for event, target in zip(head, targets, strict=True):
+                found[State(state), Event(event)] = target
+    return found
 
 
 def reachable(start: State) -> set[State]:
@@ -69,8 +87,9 @@ def test_a_pair_does_what_is_drawn_or_is_refused(state: State, event: Event) -> 
         assert step(state, event) is State(target)
 
 
-def test_every_state_is_reached_from_pending_or_is_not_built_yet() -> None:
-    assert set(State) - reachable(State.PENDING) == NOT_YET
+def test_every_state_is_reached_from_where_deliveries_begin() -> None:
+    assert reachable(State.STANDBY) == set(State)
+    assert set(State) - reachable(State.PENDING) == {State.STANDBY}
 
 
 def test_whatever_is_not_at_rest_can_move_on() -> None:
@@ -86,27 +105,70 @@ def test_the_sources_of_an_event_are_where_it_may_happen(event: Event) -> None:
     assert allowed  # an event that can never happen is dead code
 
 
-def test_a_delivery_that_left_pending_never_comes_back_by_itself() -> None:
-    assert {state for (state, _), target in DELIVERY.items() if target is State.PENDING} == {
-        State.PENDING
+def test_what_may_have_been_carried_out_becomes_due_again_on_three_conditions() -> None:
+    """A definite answer, a category that asks for it, or a person with evidence."""
+    back = {
+        event for (state, event), to in DELIVERY.items() if to is S.PENDING and state in DOUBTED
     }
-    assert sources(Event.RETRY) == (State.PENDING,)
+    assert back == {Event.RETRY, Event.RESEND, Event.REFUTE}
+    assert {event for state, event in DELIVERY if state is S.UNKNOWN} == {
+        Event.ACCEPT,
+        Event.DELIVER,
+        Event.BOUNCE,
+        Event.REFUTE,
+    }
 
 
-def test_only_what_was_never_sent_expires_or_is_suppressed() -> None:
-    assert sources(Event.EXPIRE) == sources(Event.SUPPRESS) == (State.PENDING,)
+def test_what_the_provider_took_is_sent_again_by_nobody_but_a_redrive_of_a_bounce() -> None:
+    taken = {S.SENT, S.DELIVERED, S.UNDELIVERED}
+    assert {pair for pair, to in DELIVERY.items() if to is S.PENDING and pair[0] in taken} == {
+        (S.UNDELIVERED, Event.REDRIVE)
+    }
 
 
-def test_a_doubt_ends_by_evidence_or_by_its_window() -> None:
-    events = {event for state, event in DELIVERY if state is State.IN_DOUBT}
-    assert events == {Event.ACCEPT, Event.DELIVER, Event.BOUNCE, Event.WINDOW_OVER}
-    assert sources(Event.WINDOW_OVER) == (State.IN_DOUBT,)
+def test_only_what_was_not_carried_out_fails_expires_or_is_called_back() -> None:
+    for event in (Event.GIVE_UP, Event.EXPIRE, Event.SUPPRESS):
+        assert sources(event) == (S.PENDING, S.IN_DOUBT)
+    assert sources(Event.CANCEL) == (S.STANDBY, S.PENDING, S.IN_DOUBT)
+
+
+def test_a_doubt_ends_unknown_only_by_its_window() -> None:
+    assert {event for (_, event), to in DELIVERY.items() if to is S.UNKNOWN} == {Event.WINDOW_OVER}
+    assert sources(Event.WINDOW_OVER) == (S.IN_DOUBT,)
 
 
 def test_a_receipt_never_takes_a_delivery_back_to_sent() -> None:
-    assert State.SENT not in reachable(State.DELIVERED) | reachable(State.UNDELIVERED)
+    assert S.SENT not in {to for (state, _), to in DELIVERY.items() if state in RECEIVED}
 
 
 def test_open_in_doubt_and_accepted_are_live_and_nothing_else_is() -> None:
     assert {str(outcome) for outcome in LIVE} == {"open", "in_doubt", "accepted"}
     assert len(AttemptOutcome) == 10
+
+
+# What each outcome may still become; "closed" stays as it is whatever is learnt.
+BECOMES = {
+    "open": "in_doubt accepted bounced refused throttled unavailable not_sent misconfigured",
+    "in_doubt": "accepted bounced refused throttled unavailable not_sent misconfigured abandoned",
+    "accepted": "bounced",
+    "bounced": "accepted",
+}
+
+
+@pytest.mark.parametrize(("outcome", "learnt"), [*product(AttemptOutcome, AttemptOutcome)], ids=str)
+def test_an_attempt_becomes_what_is_drawn_or_stays(
+    outcome: AttemptOutcome, learnt: AttemptOutcome
+) -> None:
+    assert may_become(outcome, learnt) is (learnt in BECOMES.get(outcome, "").split())
+
+
+def test_no_closed_attempt_comes_alive_but_for_a_bounce_that_was_none() -> None:
+    closed = set(AttemptOutcome) - LIVE
+    alive = {(was, now) for was in closed for now in LIVE if may_become(was, now)}
+    assert alive == {(AttemptOutcome.BOUNCED, AttemptOutcome.ACCEPTED)}
+
+
+def test_only_a_doubt_is_abandoned() -> None:
+    assert [o for o in AttemptOutcome if may_become(o, AttemptOutcome.ABANDONED)] == [
+        AttemptOutcome.IN_DOUBT
+    ]

@@ -32,7 +32,7 @@ from notifyq.bootstrap.api import api_parts
 from notifyq.cli.tenants import make_key
 from notifyq.config import EnvSecret, ProviderSettings, SenderSettings, Settings
 from notifyq.domain.ids import read_public_id
-from notifyq.domain.model import Category, Channel, MessageClass, Post, Ready
+from notifyq.domain.model import Category, Channel, DoubtRules, MessageClass, Post, Ready
 from notifyq.domain.outcome import Outcome
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.api.app import Parts, create_app
@@ -43,7 +43,7 @@ from notifyq.sandbox import app as sandbox_app
 from notifyq.sandbox.record import Record
 from notifyq.sandbox.twilio_rules import AUTH_TOKEN, Account
 from notifyq.services.deliver import Turn, begin_due
-from notifyq.services.settle import Ended, Settled, settle
+from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store import db, lanes, tenants
 
 PUBLIC_URL = "https://notify.example.org"
@@ -451,8 +451,7 @@ class Hand:
             self.conn,
             self.posts[lane],
             [ended],
-            settle_window_s=60,
-            dedupe_days=40,
+            SettleRules(DoubtRules(60), 40),
             dice=lambda: 0.5,
             new_id=self.new_id,
         )

@@ -11,8 +11,9 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from notifyq.domain import ids
+from notifyq.domain.model import DoubtRules
 from notifyq.domain.outcome import Accepted, InDoubt, Throttled
-from notifyq.services.maintain import sweep
+from notifyq.services.maintain import Rules, sweep
 
 SID = "SM" + "a" * 32
 STATE = "SELECT state::text, reason FROM delivery WHERE id = %s"
@@ -346,14 +347,8 @@ async def test_evidence_corrects_what_rests_as_unknown(
     ready = await begun()
     await hand.end(ready, InDoubt("timeout"))
     await database.do("UPDATE timer SET due = now() - interval '1 second'")
-    swept = await sweep(
-        hand.conn,
-        cell=0,
-        settle_windows_s={},
-        longest_window_s=1,
-        dedupe_days=40,
-        new_id=hand.new_id,
-    )
+    rules = Rules({}, DoubtRules(1), 40)
+    swept = await sweep(hand.conn, rules, cell=0, new_id=hand.new_id)
     assert swept.windows == 1
     assert await state(database, ready) == ("unknown", "outcome_unknown")
     assert await database.one("SELECT count(*) FROM dead_letter") == 1

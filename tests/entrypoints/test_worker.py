@@ -16,13 +16,13 @@ import pytest
 
 from notifyq import migrate
 from notifyq.domain import ids
-from notifyq.domain.model import Message
+from notifyq.domain.model import DoubtRules, Message
 from notifyq.domain.outcome import Accepted, Outcome
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.entrypoints.worker import lane as lane_module
 from notifyq.entrypoints.worker.process import serve as serve_workers
 from notifyq.services import deliver
-from notifyq.services.maintain import Swept, sweep
+from notifyq.services.maintain import Rules, Swept, sweep
 from notifyq.store import db
 
 SETTLED = "SELECT count(*) = 0 FROM delivery WHERE state IN ('pending', 'sent', 'in_doubt')"
@@ -49,10 +49,8 @@ async def swept(database: Any) -> Swept:
     async with await db.connect(database.conn.info.dsn) as conn:
         return await sweep(
             conn,
+            Rules({}, DoubtRules(3_600), 40),
             cell=0,
-            settle_windows_s={},
-            longest_window_s=3_600,
-            dedupe_days=40,
             new_id=lambda: ids.new_notification_id(datetime.now().astimezone(), uuid4().int),
         )
 

@@ -15,7 +15,7 @@ from notifyq.domain.model import RANK_DELIVERED, Channel
 from notifyq.domain.outcome import Unavailable
 from notifyq.errors import FenceLost
 from notifyq.services import accept, deliver, maintain
-from notifyq.store import attempts, consents, db, upkeep
+from notifyq.store import attempts, consents, db, results, upkeep
 from notifyq.store.db import Conn
 from tests.races.interleave import END, ONE, TO_COMMIT, Session, Step, run
 from tests.store import helpers as h
@@ -33,8 +33,10 @@ def remade(function: Callable[..., Any], *changes: tuple[str, str]) -> Callable[
 
 # ------------------------------------------------------------------------------- settle
 
-NO_OPEN = h.mutated(attempts.LOCK_OPEN, ("WHERE a.outcome = 'open' AND a.epoch = r.epoch", ""))
-NO_EPOCH = h.mutated(attempts.LOCK_OPEN, ("AND a.epoch = r.epoch", ""))
+NO_OPEN = h.mutated(
+    results.HOLD, ("WHERE a.outcome IN ('open', 'in_doubt') AND a.epoch = r.epoch", "")
+)
+NO_EPOCH = h.mutated(results.HOLD, ("AND a.epoch = r.epoch", ""))
 
 
 @RIGHT_AND_WRONG
@@ -42,7 +44,7 @@ async def test_settle_without_the_open_condition_unsays_a_receipt(
     database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     if wrong:
-        monkeypatch.setattr(attempts, "LOCK_OPEN", NO_OPEN)
+        monkeypatch.setattr(results, "HOLD", NO_OPEN)
     async with await db.connect(database_url, hot=True) as conn:
         shop = await h.open_shop(conn)
         (ready,) = await h.begun(conn, shop, h.make_ask(shop))
@@ -58,7 +60,7 @@ async def test_settle_without_the_epoch_lets_a_zombie_close_the_new_regions_atte
     database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     if wrong:
-        monkeypatch.setattr(attempts, "LOCK_OPEN", NO_EPOCH)
+        monkeypatch.setattr(results, "HOLD", NO_EPOCH)
     async with await db.connect(database_url, hot=True) as conn:
         shop = await h.open_shop(conn)
         (ready,) = await h.begun(conn, shop, h.make_ask(shop))
@@ -80,15 +82,16 @@ BACK_TO_PENDING = h.mutated(
         "SET outcome = 'not_sent', code = 'lease_expired', ended_at = now()",
     ),
     ("SET state = 'in_doubt', reason = 'lease_expired'", "SET state = 'pending', reason = NULL"),
-    ("RETURNING d.tenant_id, d.id, doubted", "RETURNING d.tenant_id, d.id, d.channel, doubted"),
+    ("RETURNING d.tenant_id, d.id, d.resend", "RETURNING d.tenant_id, d.id, d.channel, d.resend"),
     (
-        """INSERT INTO timer (cell, delivery_id, kind, due)
-    SELECT %(cell)s::int2, id, 'settle_window', now() + make_interval(secs => window_s)
-      FROM moved""",
+        """INSERT INTO timer (cell, delivery_id, kind, due, lane)
+    SELECT %(cell)s::int2, id, w.kind, now() + make_interval(secs => w.after_s), lane
+      FROM moved,""",
         """INSERT INTO job (cell, criticality, lane, due, delivery_id, channel, attempts, tries)
-    SELECT %(cell)s::int2, 1, (SELECT min(l.id) FROM lane l), now(), id, channel, 1, 0
-      FROM moved""",
+    SELECT %(cell)s::int2, 1, lane, now(), id, channel, 1, 0
+      FROM moved,""",
     ),
+    ("WHERE w.after_s IS NOT NULL", "WHERE w.kind = 'settle_window'"),
 )
 
 
@@ -110,14 +113,7 @@ async def test_a_lease_that_ran_out_back_to_pending_sends_twice(
 
 
 async def sweep(conn: Conn) -> maintain.Swept:
-    return await maintain.sweep(
-        conn,
-        cell=0,
-        settle_windows_s={},
-        longest_window_s=h.SETTLE_WINDOW_S,
-        dedupe_days=h.DEDUPE_DAYS,
-        new_id=h.new_id,
-    )
+    return await h.swept(conn)
 
 
 # --------------------------------------------------------------------------------- keys

@@ -4,7 +4,7 @@ import pytest
 
 from notifyq.domain.model import RANK_DELIVERED, Ready, Receipt
 from notifyq.domain.outcome import Accepted, InDoubt, Outcome, Refusal, Refused, Unavailable
-from notifyq.services import maintain, receive
+from notifyq.services import receive
 from notifyq.store import db
 from notifyq.store.db import Conn
 from tests.races.interleave import (
@@ -30,14 +30,7 @@ FINE = {"S": [ONE, ONE, END], "R": [ONE, ONE, ONE, ONE, END], "L": [ONE, ONE, EN
 
 
 async def _sweep(conn: Conn) -> None:
-    await maintain.sweep(
-        conn,
-        cell=0,
-        settle_windows_s={"twilio": h.SETTLE_WINDOW_S},
-        longest_window_s=h.SETTLE_WINDOW_S,
-        dedupe_days=h.DEDUPE_DAYS,
-        new_id=h.new_id,
-    )
+    await h.swept(conn)
 
 
 async def race(

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from notifyq.domain.model import DoubtRules
 from notifyq.domain.outcome import Accepted, InDoubt
 from notifyq.domain.retention import Retention
 from notifyq.services import maintain
@@ -25,14 +26,8 @@ async def plain(database_url: str) -> Any:
 
 
 async def sweep(conn: db.Conn, **windows_s: float) -> Swept:
-    return await maintain.sweep(
-        conn,
-        cell=0,
-        settle_windows_s=windows_s,
-        longest_window_s=900.0,
-        dedupe_days=h.DEDUPE_DAYS,
-        new_id=h.new_id,
-    )
+    doubts = {provider: DoubtRules(window_s) for provider, window_s in windows_s.items()}
+    return await h.swept(conn, maintain.Rules(doubts, DoubtRules(900.0), h.DEDUPE_DAYS))
 
 
 # -------------------------------------------------------------------------------------- sweep
@@ -41,13 +36,13 @@ async def sweep(conn: db.Conn, **windows_s: float) -> Swept:
 async def test_a_lease_that_ran_out_is_in_doubt_and_not_pending(plain: db.Conn) -> None:
     shop = await h.open_shop(plain)
     (ready,) = await h.begun(plain, shop, h.make_ask(shop), lease_s=-1.0)
-    assert await sweep(plain, twilio=120.0) == Swept(leases=1, windows=0)
+    assert await sweep(plain, twilio=120.0) == Swept(leases=1, resends=0, windows=0)
     after = await h.standing(plain, ready.due.delivery_id)
     assert after == h.Standing("in_doubt", "lease_expired", ("in_doubt",), 0, 1, ())
     assert (
         119 < float(await h.one(plain, "SELECT extract(epoch FROM due - now()) FROM timer")) < 121
     )
-    assert await sweep(plain, twilio=120.0) == Swept(0, 0)
+    assert await sweep(plain, twilio=120.0) == Swept(0, 0, 0)
     assert await h.faults(plain) == []
 
 
@@ -63,7 +58,7 @@ async def test_an_account_that_is_no_longer_configured_gets_the_longest_window(
 async def test_a_lease_that_runs_is_left_alone(plain: db.Conn) -> None:
     shop = await h.open_shop(plain)
     (ready,) = await h.begun(plain, shop, h.make_ask(shop), lease_s=60.0)
-    assert await sweep(plain) == Swept(0, 0)
+    assert await sweep(plain) == Swept(0, 0, 0)
     assert (await h.standing(plain, ready.due.delivery_id)).outcomes == ("open",)
 
 
@@ -73,10 +68,10 @@ async def test_a_doubt_whose_window_is_over_rests_as_unknown_and_is_listed(
     shop = await h.open_shop(plain)
     (ready,) = await h.begun(plain, shop, h.make_ask(shop))
     await h.settled(plain, h.post_of(shop), (ready, InDoubt("timeout")))
-    assert await sweep(plain) == Swept(0, 0)
+    assert await sweep(plain) == Swept(0, 0, 0)
     await plain.execute("UPDATE timer SET due = now() - interval '1 s'")
     await plain.commit()
-    assert await sweep(plain) == Swept(leases=0, windows=1)
+    assert await sweep(plain) == Swept(leases=0, resends=0, windows=1)
     after = await h.standing(plain, ready.due.delivery_id)
     expected = ("unknown", "outcome_unknown", ("in_doubt",), 0, 0, ("outcome_unknown",))
     assert after == h.Standing(*expected)
@@ -108,7 +103,7 @@ async def test_what_is_being_settled_this_moment_is_not_swept(database_url: str)
         with h.instead(settler, "commit", first_the_sweep):
             done = await h.settled(settler, h.post_of(shop), (ready[0], Accepted("SM1")))
         assert done == {ready[0].due.delivery_id}
-        assert swept == [Swept(leases=2, windows=0)]
+        assert swept == [Swept(leases=2, resends=0, windows=0)]
         assert await h.faults(look) == []
 
 

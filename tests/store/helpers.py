@@ -16,9 +16,18 @@ from uuid import UUID, uuid4
 from notifyq.domain.asking import Ask, Part, Planned
 from notifyq.domain.idempotency import fingerprint, hash_key
 from notifyq.domain.ids import new_notification_id, reference
-from notifyq.domain.model import Category, Channel, Lane, MessageClass, Post, Ready, Receipt
+from notifyq.domain.model import (
+    Category,
+    Channel,
+    DoubtRules,
+    Lane,
+    MessageClass,
+    Post,
+    Ready,
+    Receipt,
+)
 from notifyq.domain.outcome import Outcome
-from notifyq.services import accept, deliver, receive, settle
+from notifyq.services import accept, deliver, maintain, receive, settle
 from notifyq.store import consents, db, lanes, tenants
 from notifyq.store.db import Conn, transact
 
@@ -26,6 +35,10 @@ PHONE = "+14155550123"
 REGION = "default"
 SETTLE_WINDOW_S = 600.0
 DEDUPE_DAYS = 40
+DOUBT = DoubtRules(SETTLE_WINDOW_S)
+SETTLE_RULES = settle.SettleRules(DOUBT, DEDUPE_DAYS)
+RULES = maintain.Rules({}, DOUBT, DEDUPE_DAYS)
+
 LEASE_S = 30.0
 EVER = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 CODE = Category("code", MessageClass.OTP)
@@ -153,8 +166,7 @@ async def settled(conn: Conn, post: Post, *ended: tuple[Ready, Outcome]) -> set[
         conn,
         post,
         [settle.Ended(ready, outcome, database_now()) for ready, outcome in ended],
-        settle_window_s=SETTLE_WINDOW_S,
-        dedupe_days=DEDUPE_DAYS,
+        SETTLE_RULES,
         dice=lambda: 0.0,
         new_id=new_id,
     )
@@ -172,7 +184,7 @@ def receipt_for(
 
 async def told(conn: Conn, receipt: Receipt, provider: str = "twilio") -> receive.Received:
     """Receive a receipt, which must be confirmed."""
-    found = await receive.receive(conn, provider, receipt, new_id=new_id)
+    found = await receive.receive(conn, provider, receipt, new_id=new_id, dedupe_days=DEDUPE_DAYS)
     assert isinstance(found, receive.Received), found
     return found
 
@@ -214,6 +226,11 @@ SELECT d.state::text, d.reason,
        ARRAY(SELECT cause FROM dead_letter x WHERE x.delivery_id = d.id)
   FROM delivery d WHERE d.id = %(id)s
 """
+
+
+async def swept(conn: Conn, rules: maintain.Rules = RULES) -> maintain.Swept:
+    """One sweep of the janitor."""
+    return await maintain.sweep(conn, rules, cell=0, new_id=new_id)
 
 
 async def standing(conn: Conn, delivery_id: UUID) -> Standing:

@@ -9,7 +9,7 @@ server plan again, it must be as good.
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +19,7 @@ from psycopg import sql
 from notifyq.domain.ids import delivery_id
 from notifyq.domain.model import Channel
 from notifyq.domain.states import State
-from notifyq.store import attempts, consents, db, intake, partitions, queue, upkeep
+from notifyq.store import attempts, consents, db, intake, partitions, queue, results, upkeep
 from notifyq.store.db import Conn
 from tests.store import helpers as h
 
@@ -187,59 +187,27 @@ def begin(b: Bench) -> Callable[[], Awaitable[Any]]:
     )
 
 
+def hold(b: Bench) -> Callable[[], Awaitable[Any]]:
+    return lambda: results.hold(b.conn, [(id_, 1, 1) for id_ in b.ids[:BATCH]], cell=0, day=b.day)
+
+
 def settle(b: Bench) -> Callable[[], Awaitable[Any]]:
-    return lambda: attempts.settle(
+    """By the rows' places, as `hold` gives them: nothing is looked for."""
+    result = results.Result(
+        b.ids[0], 1, "accepted", "SM1", None, State.SENT, None, h.new_id(), None, 1, 0, None,
+        "(0,1)", "(0,1)",
+    )  # fmt: skip
+    found = [replace(result, delivery_id=id_, event_id=h.new_id()) for id_ in b.ids[:BATCH]]
+    return lambda: results.settle(
         b.conn,
-        [
-            attempts.Result(
-                id_,
-                1,
-                1,
-                "unavailable",
-                None,
-                "503",
-                State.PENDING,
-                "retry_unavailable",
-                h.new_id(),
-                2.0,
-                1,
-                1,
-                None,
-            )
-            for id_ in b.ids[:BATCH]
-        ],
+        found,
         channel=Channel.SMS,
         cell=0,
         day=b.day,
         lane=b.shop.lane.id,
-        settle_window_s=60.0,
+        doubt=h.DOUBT,
         dedupe_days=40,
     )
-
-
-def settle_at(b: Bench) -> Callable[[], Awaitable[Any]]:
-    """The writing half of settle: it is not reached while no attempt is there to lock."""
-    ids = b.ids[:BATCH]
-    same: dict[str, Any] = {
-        "number": 1,
-        "outcome": "accepted",
-        "provider_id": "SM1",
-        "code": None,
-        "state": "sent",
-        "reason": None,
-        "retry_in_s": None,
-        "criticality": 1,
-        "tries": 0,
-        "cause": None,
-        "attempt_places": "(0,1)",
-        "delivery_places": "(0,1)",
-    }
-    parameters = {name: [value] * len(ids) for name, value in same.items()}
-    parameters |= {"delivery_id": ids, "event_id": [h.new_id() for _ in ids]}
-    rest = {"cell": 0, "channel": Channel.SMS, "lane": b.shop.lane.id}
-    rest |= {"settle_window_s": 60.0, "dedupe_days": 40}
-    text = partitions.leaf_sql(attempts.SETTLE, channel=Channel.SMS, day=b.day)
-    return lambda: b.conn.execute(text, parameters | rest)
 
 
 def end_unsent(b: Bench) -> Callable[[], Awaitable[Any]]:
@@ -288,8 +256,8 @@ WANTED: dict[Made, list[Scans]] = {
     facts: [{_DELIVERY, ("content_{day}", "content_{day}_pkey")}],
     lock: [set(), {("consent", "consent_pk")}],
     begin: [{("fence", "fence_pk"), ("job_sms", TID)}],
-    settle: [{_ATTEMPT, _DELIVERY}],
-    settle_at: [{("attempt_{month}", TID), ("delivery_{month}", TID)}],
+    hold: [{_ATTEMPT, _DELIVERY}],
+    settle: [{("attempt_{month}", TID), ("delivery_{month}", TID)}],
     end_unsent: [
         {_DELIVERY},
         {("fence", "fence_pk"), ("job_sms", TID), ("delivery_{month}", TID)},

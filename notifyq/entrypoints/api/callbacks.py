@@ -25,6 +25,7 @@ class CallbackRoute:
     public_url: str  # what the provider called, whatever proxies made of it on the way
     pool: Pool
     new_id: Callable[[], UUID]
+    dedupe_days: int
 
     async def post(self, request: Request) -> Response:
         """Take one callback."""
@@ -39,7 +40,9 @@ class CallbackRoute:
             _log.warning("event=callback.unread provider=%s reason=%s", provider.name, read.reason)
             raise Problem("invalid_callback", read.reason)
         async with self.pool.connection() as conn:
-            done = await receive(conn, provider.name, read, new_id=self.new_id)
+            done = await receive(
+                conn, provider.name, read, new_id=self.new_id, dedupe_days=self.dedupe_days
+            )
         if isinstance(done, Unknown):
             raise Problem("unavailable", "not known to be stored; send it again", retry_after_s=1)
         _log.info(

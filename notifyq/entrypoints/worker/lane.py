@@ -19,7 +19,7 @@ from notifyq.entrypoints.worker.settling import Settler
 from notifyq.errors import FenceLost
 from notifyq.running import first_of, keep_running
 from notifyq.services.deliver import Turn, begin_due, disown_unsent
-from notifyq.services.settle import Ended
+from notifyq.services.settle import Ended, SettleRules
 from notifyq.store import fence
 from notifyq.store.db import Conn, DatabaseClock, Unknown
 
@@ -43,9 +43,8 @@ class LaneRules:
     """What bounds one lane, from the settings."""
 
     send: SendRules
+    settle: SettleRules
     max_in_flight: int
-    settle_window_s: float
-    dedupe_days: int
 
 
 class LaneWorker:
@@ -82,8 +81,7 @@ class LaneWorker:
             connect=connect,
             dice=dice.random,
             new_id=self._new_id,
-            settle_window_s=rules.settle_window_s,
-            dedupe_days=rules.dedupe_days,
+            rules=rules.settle,
             written=self._begun.discard,
         )
 

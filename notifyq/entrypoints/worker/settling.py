@@ -13,7 +13,7 @@ import psycopg
 
 from notifyq.domain.model import Post
 from notifyq.running import keep_running_on
-from notifyq.services.settle import Ended, Settled, settle
+from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store.db import Conn, Unknown
 
 BATCH_MAX = 256  # results in one transaction
@@ -32,8 +32,7 @@ class Settler:
         connect: Callable[[], Awaitable[Conn]],
         dice: Callable[[], float],
         new_id: Callable[[], UUID],
-        settle_window_s: float,
-        dedupe_days: int,
+        rules: SettleRules,
         written: Callable[[UUID], None],
     ) -> None:
         """post: the lane; each result carries the epoch that its attempt was begun at.
@@ -44,8 +43,7 @@ class Settler:
         self._connect = connect
         self._dice = dice
         self._new_id = new_id
-        self._settle_window_s = settle_window_s
-        self._dedupe_days = dedupe_days
+        self._rules = rules
         self._written = written
         self._waiting: asyncio.Queue[Ended] = asyncio.Queue()
 
@@ -88,8 +86,7 @@ class Settler:
                 conn,
                 self._post,
                 batch,
-                settle_window_s=self._settle_window_s,
-                dedupe_days=self._dedupe_days,
+                self._rules,
                 dice=self._dice,
                 new_id=self._new_id,
             )
