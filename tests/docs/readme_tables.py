@@ -8,7 +8,7 @@ from pathlib import Path
 
 from notifyq.cli.tenants import SCOPES
 from notifyq.domain.glossary import REASONS, STATES
-from notifyq.domain.states import AT_REST
+from notifyq.domain.states import AT_REST, ATTEMPT, DELIVERY, AttemptOutcome, State
 from notifyq.entrypoints.api.problems import KINDS
 from notifyq.sandbox.twilio_rules import MAGIC
 
@@ -54,10 +54,31 @@ def scopes() -> str:
     return "Scopes: " + ", ".join(f"`{scope}`" for scope in SCOPES) + "."
 
 
+def life() -> str:
+    """A delivery's life: an arrow for every pair of states that some event joins."""
+    arrows: dict[tuple[State, State], list[str]] = {}
+    for (source, event), target in DELIVERY.items():
+        arrows.setdefault((source, target), []).append(event)
+    lines = ["    [*] --> pending", "    [*] --> standby"]
+    lines += [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
+def attempts() -> str:
+    """What each outcome of an attempt may still become."""
+    rows = []
+    for outcome in AttemptOutcome:
+        later = [f"`{to}`" for to in AttemptOutcome if to in ATTEMPT.get(outcome, ())]
+        rows.append(f"| `{outcome}` | {', '.join(later) or 'closed'} |")
+    return "\n".join(["| outcome | may still become |\n|---|---|", *rows])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "problems": problems,
     "states": states,
     "reasons": reasons,
+    "life": life,
+    "attempts": attempts,
     "magic": magic,
     "scopes": scopes,
 }
