@@ -2,7 +2,7 @@
 
 import click
 
-from notifyq.cli import database, doctor, optout, send, serve, show, tenants, up
+from notifyq.cli import audit, database, doctor, optout, send, serve, show, tenants, up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,6 +23,7 @@ for command in (
     send.send,
     show.show,
     optout.optout,
+    audit.audit,
     doctor.doctor,
 ):
     main.add_command(command)

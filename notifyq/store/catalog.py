@@ -72,7 +72,9 @@ GRANT SELECT ON notifyq.tenant, notifyq.notification, notifyq.delivery, notifyq.
                 notifyq.outbox, notifyq.fence, notifyq.worker, notifyq.lane, notifyq.consent,
                 notifyq.consent_event, notifyq.idempotency_key, notifyq.standby,
                 notifyq.intervention, notifyq.dedupe_mark TO notifyq_audit;
--- What a request asks for is content, but that one is unfinished is not.
+-- What was asked for and what was answered is content; that it is there is not.
+GRANT SELECT (cell, delivery_id) ON notifyq.content TO notifyq_audit;
+GRANT SELECT (cell, notification_id, status) ON notifyq.stored_response TO notifyq_audit;
 GRANT SELECT (cell, notification_id, tenant_id, operation, key_hash, claimed_until, tries, trouble)
     ON notifyq.unfinished_key TO notifyq_audit;
 """

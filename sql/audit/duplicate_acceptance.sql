@@ -3,8 +3,7 @@
 -- Cost        reads idempotency_key once, and the last nine days of notifications and events.
 --
 -- A row: something that cannot come about if one key is one notification.
---   why           two_keys       two idempotency keys name the same notification
---                 no_key         a notification that no key names; looked for among those of the last
+--   why           no_key         a notification that no key names; looked for among those of the last
 --                                nine days only, the shortest dedupe memory that settings allow
 --                 accepted_twice its acceptance was announced more than once
 --                 same_person    two of its deliveries go to one address on one channel
@@ -12,18 +11,14 @@
 --   detail        how many there are
 --
 -- What to do: `notifyq show` the notification, ask the provider what it received by the planted
--- reference, and keep the rows. two_keys and no_key mean that keys were changed or deleted by hand.
+-- reference, and keep the rows. no_key means that keys were deleted by hand. (Several keys may name one
+-- notification: that is what a dedupe_key is for.)
 
 WITH recent AS (
     SELECT (lpad(to_hex((extract(epoch FROM now() - interval '9 days') * 1000)::bigint), 12, '0')
             || repeat('0', 20))::uuid AS oldest
 )
-SELECT 'two_keys' AS why, k.cell, k.notification_id AS notification, count(*) || ' keys' AS detail
-  FROM notifyq.idempotency_key AS k
- GROUP BY k.cell, k.notification_id
-HAVING count(*) > 1
-UNION ALL
-SELECT 'no_key', n.cell, n.id, 'of tenant ' || n.tenant_id
+SELECT 'no_key' AS why, n.cell, n.id AS notification, 'of tenant ' || n.tenant_id AS detail
   FROM notifyq.notification AS n
  WHERE n.id >= (SELECT oldest FROM recent)
    AND NOT EXISTS (SELECT FROM notifyq.idempotency_key AS k
