@@ -82,7 +82,7 @@ WITH result AS MATERIALIZED (
             retry_in_s, criticality, tries, cause, attempt_place, delivery_place)
 ), closed AS (
     UPDATE attempt_{month} AS a
-       SET outcome = r.outcome, provider_id = r.provider_id, code = r.code,
+       SET outcome = r.outcome, provider_id = r.provider_id, code = coalesce(r.code, a.code),
            ended_at = CASE WHEN r.outcome <> 'in_doubt' THEN now() END
       FROM result AS r
      WHERE a.ctid = r.attempt_place

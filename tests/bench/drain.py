@@ -14,11 +14,12 @@ from uuid import uuid4
 from notifyq.bootstrap.accounts import CELL
 from notifyq.cli.output import log_to_stderr, running
 from notifyq.config import SANDBOX, SANDBOX_SETTLE_WINDOW_S, SANDBOX_TIMEOUT_S, Settings
-from notifyq.domain.model import Channel, Lane, Message, Post, Receipt
+from notifyq.domain.model import Channel, DoubtRules, Lane, Message, Post, Receipt
 from notifyq.domain.outcome import Accepted, Outcome
 from notifyq.domain.provider import BadCallback, BadSignature, Callback
 from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
 from notifyq.entrypoints.worker.sending import SendRules
+from notifyq.services.settle import SettleRules
 from notifyq.store import db
 
 
@@ -63,9 +64,10 @@ async def main(url: str, lane: int, jobs: int, warm: int, in_flight: int) -> Non
             SendRules(
                 SANDBOX_TIMEOUT_S, f"{settings.public_url}/callbacks/x", lambda *_: "+15005550006"
             ),
+            SettleRules(
+                DoubtRules(SANDBOX_SETTLE_WINDOW_S), settings.retention.dedupe_memory_days
+            ),
             in_flight,
-            SANDBOX_SETTLE_WINDOW_S,
-            settings.retention.dedupe_memory_days,
         ),
         connect=partial(db.connect, url, hot=True),
         clock=clock,

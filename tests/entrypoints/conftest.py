@@ -546,6 +546,7 @@ class Rig:
         lease_s: float = 10.0,
         clock: db.DatabaseClock | None = None,
         connect: Callable[[], Awaitable[db.Conn]] | None = None,
+        doubt: DoubtRules | None = None,
     ) -> LaneWorker:
         """Return a lane worker that is not running yet, built as bootstrap/loops.py does."""
         url = self.settings.database_url or ""
@@ -561,7 +562,7 @@ class Rig:
         return LaneWorker(
             post,
             provider,
-            LaneRules(rules, room, 60.0, 40),
+            LaneRules(rules, SettleRules(doubt or DoubtRules(60.0), 40), room),
             connect=connect or partial(db.connect, url, hot=True),
             clock=clock,
             dice=Random(1),
