@@ -2,7 +2,6 @@
 whatever stops, hangs or restarts; and no call is made on less than a committed attempt."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
