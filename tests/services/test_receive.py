@@ -129,6 +129,16 @@ async def test_a_receipt_for_an_attempt_that_never_was_is_strange(hot: db.Conn) 
     assert (await h.standing(hot, at)).state == "sent"
 
 
+async def test_only_the_account_that_sent_it_can_say_what_became_of_it(hot: db.Conn) -> None:
+    _, ready = await sent(hot)
+    at = ready.due.delivery_id
+    receipt = h.receipt_for(at, 1, RANK_DELIVERED)
+    assert (await h.told(hot, receipt, "another")).applied is Applied.STRANGE
+    assert (await h.standing(hot, at)).state == "sent"
+    assert await h.one(hot, "SELECT count(*) FROM receipt") == 0
+    assert (await h.told(hot, receipt)).applied is Applied.MOVED
+
+
 async def test_a_reference_that_is_none_is_strange_and_kept_nowhere(hot: db.Conn) -> None:
     found = await h.told(hot, Receipt("no reference", "SM1", "sent", SENT, None))
     assert found == Received(Applied.STRANGE, None, None)
