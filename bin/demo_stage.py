@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
 import httpx
 import psycopg
 
@@ -63,6 +64,12 @@ class Stage:
             text=True,
             check=False,
         )
+
+    def state(self, delivery: str) -> str:
+        """Return where a delivery stands: its state, and the reason if there is one."""
+        shown = json.loads(self.notifyq("show", delivery, "--json").stdout)
+        found = next(d for d in shown[0]["deliveries"] if d["id"] == delivery)
+        return found["state"] + (f" ({found['reason']})" if found["reason"] else "")
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""
@@ -142,6 +149,32 @@ def until(true: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> float:
             raise DemoFailed(f"waited {wait_s:g} s for this in vain: {what}")
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def post(
+    running: Stage, key: str, idempotency_key: str, number: str, text: str, **headers: str
+) -> httpx.Response:
+    """Post one notification; it has to be accepted."""
+    content = {
+        "recipient": {"phone": number},
+        "category": "order.shipped",
+        "content": {"sms": {"body": text}},
+    }
+    named = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency_key, **headers}
+    answer = HTTP.post(f"{running.api}/v1/notifications", json=content, headers=named)
+    must(answer.status_code in (200, 202), f"{answer.status_code}: {answer.text}")
+    return answer
+
+
+def must(holds: bool, otherwise: str) -> None:
+    """DemoFailed with this sentence unless it holds."""
+    if not holds:
+        raise DemoFailed(otherwise)
+
+
+def say(text: str) -> None:
+    """Print a line of the story."""
+    click.echo(text)
 
 
 def expected() -> dict[str, Any]:

@@ -3,14 +3,16 @@
 A secret is never a value in the file, only the name of the variable or file that holds it.
 """
 
+import math
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel, MessageClass
+from notifyq.domain.model import LEASE_S_MAX, LIFETIME_S_MAX, Category, Channel, MessageClass
 from notifyq.domain.retention import Retention
 
 # A send must end before its lease does: what the process needs between the provider's time-out
@@ -26,8 +28,16 @@ CHANNEL_OF_VENDOR = {"twilio": Channel.SMS}
 SANDBOX = {Channel.SMS: "sandbox-sms"}
 SANDBOX_TIMEOUT_S = 10.0
 SANDBOX_SETTLE_WINDOW_S = 60.0
+# When a doubt is looked up at its provider: seconds before the first look-up, then before each of
+# the next. Callbacks come within seconds, so the first waits for one; lists lag by seconds, at
+# times by a quarter of an hour and more, so the last ones come late. A vendor without a list of
+# messages has no entry.
+LOOK_UP_S: Mapping[str, tuple[float, ...]] = {"twilio": (5, 30, 120, 600, 1_800)}
+SANDBOX_LOOK_UP_S = (2.0, 5.0, 15.0, 30.0)
+LOOK_UPS_MAX = 20  # of one doubt: each costs a call, and what 20 do not find no list will show
 
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
 
 
@@ -75,10 +85,12 @@ class ProviderSettings(Table):
     # Twilio itself may take 26 s before it answers 500; less makes doubts out of slow answers.
     timeout_s: Annotated[float, Field(ge=0.1, le=120)] = 30.0
     # None: timeout_s + LEASE_MARGIN_S.
-    lease_s: Annotated[float, Field(gt=0, le=300)] | None = None
+    lease_s: Annotated[float, Field(gt=0, le=LEASE_S_MAX)] | None = None
     # How long evidence is waited for before a delivery in doubt rests as unknown. Twilio may
     # hold a message as long as its ValidityPeriod (15 min here) and lists it with delay.
     settle_window_s: Annotated[float, Field(ge=1, le=604_800)] = 3_600.0
+    # None: the vendor's own, as far as it fits the settle window. Empty: none are made.
+    look_up_s: Annotated[list[Seconds], Field(max_length=LOOK_UPS_MAX)] | None = None
 
     @field_validator("lease_s")
     @classmethod
@@ -92,6 +104,30 @@ class ProviderSettings(Table):
                 {"least_s": f"{least_s:g}", "margin_s": f"{LEASE_MARGIN_S:g}"},
             )
         return lease_s
+
+    @field_validator("look_up_s")
+    @classmethod
+    def _within_the_window(
+        cls, look_up_s: list[float] | None, info: ValidationInfo
+    ) -> list[float] | None:
+        window_s = info.data.get("settle_window_s", math.inf)
+        if look_up_s and sum(look_up_s) >= window_s:
+            raise PydanticCustomError(
+                "look_ups",
+                "must add up to less than settle_window_s ({window_s}): after it nobody looks",
+                {"window_s": f"{window_s:g}"},
+            )
+        return look_up_s
+
+    @property
+    def look_ups(self) -> tuple[float, ...]:
+        """Seconds before the first, second … look-up of a doubt."""
+        if self.look_up_s is not None:
+            return tuple(self.look_up_s)
+        whole = LOOK_UP_S[self.vendor]
+        return tuple(
+            w for w, at in zip(whole, accumulate(whole), strict=True) if at < self.settle_window_s
+        )
 
     @property
     def lease(self) -> float:

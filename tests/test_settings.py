@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from notifyq.config import LEASE_MARGIN_S, SANDBOX, Settings
+from notifyq.config import (
+    LEASE_MARGIN_S,
+    SANDBOX,
+    SANDBOX_LOOK_UP_S,
+    SANDBOX_SETTLE_WINDOW_S,
+    Settings,
+)
 from notifyq.domain.model import LIFETIME_S_MAX, Channel, MessageClass
 from notifyq.domain.retention import Retention
 from notifyq.errors import BadSettings
@@ -314,6 +320,47 @@ def test_a_number_is_held_to_its_bounds(
     for value in refused:
         fault = one_fault(tmp_path, f"{PROVIDER}{setting} = {value}")
         assert fault.startswith(f"providers.main.{setting}: ")
+
+
+def test_look_ups_that_nobody_set_are_the_vendors_as_far_as_they_fit_the_window(
+    tmp_path: Path,
+) -> None:
+    def look_ups(text: str) -> tuple[float, ...]:
+        return read(tmp_path, PROVIDER + text).providers["main"].look_ups
+
+    assert look_ups("") == (5, 30, 120, 600, 1_800)
+    assert look_ups("settle_window_s = 2555") == (5, 30, 120, 600)  # the last would be too late
+    assert look_ups("settle_window_s = 2556") == (5, 30, 120, 600, 1_800)
+    assert look_ups("settle_window_s = 5") == ()
+    assert look_ups("look_up_s = []") == ()
+    assert look_ups("look_up_s = [0.5, 60]") == (0.5, 60)
+    assert look_ups(f"look_up_s = {[1] * 20}") == (1,) * 20
+
+
+def test_the_sandboxs_look_ups_fit_its_window() -> None:
+    assert sum(SANDBOX_LOOK_UP_S) < SANDBOX_SETTLE_WINDOW_S
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        ("look_up_s = 5", "look_up_s", "list"),
+        ("look_up_s = [0]", "look_up_s.0", "greater than 0"),
+        ("look_up_s = [5, -1]", "look_up_s.1", "greater than 0"),
+        ("look_up_s = [nan]", "look_up_s.0", "less than or equal to 604800"),
+        ("look_up_s = [inf]", "look_up_s.0", "less than or equal to 604800"),
+        ('look_up_s = ["5"]', "look_up_s.0", "number"),
+        (f"look_up_s = {[1] * 21}", "look_up_s", "at most 20"),
+        ("look_up_s = [3600]", "look_up_s", "less than settle_window_s (3600)"),
+        ("settle_window_s = 10\nlook_up_s = [4, 6]", "look_up_s", "settle_window_s (10)"),
+    ],
+)
+def test_look_ups_end_before_the_window_does(
+    tmp_path: Path, text: str, place: str, says: str
+) -> None:
+    fault = one_fault(tmp_path, PROVIDER + text)
+    assert fault.startswith(f"providers.main.{place}: ")
+    assert says in fault
 
 
 @pytest.mark.parametrize(("lease_s", "refused"), [(14.999, True), (15, False), (15.001, False)])

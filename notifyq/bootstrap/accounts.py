@@ -9,6 +9,7 @@ from notifyq.config import (
     LEASE_MARGIN_S,
     MAX_IN_FLIGHT,
     SANDBOX,
+    SANDBOX_LOOK_UP_S,
     SANDBOX_SETTLE_WINDOW_S,
     SANDBOX_TIMEOUT_S,
     Settings,
@@ -62,7 +63,7 @@ def accounts(settings: Settings) -> list[Account]:
             provider.max_in_flight,
             provider.timeout_s,
             provider.lease,
-            _doubt_rules(provider.vendor, provider.settle_window_s),
+            DoubtRules(provider.settle_window_s, provider.look_ups),
         )
         for name, provider in settings.providers.items()
     ]
@@ -81,12 +82,8 @@ def _sandbox_account(url: str) -> Account:
         MAX_IN_FLIGHT,
         SANDBOX_TIMEOUT_S,
         SANDBOX_TIMEOUT_S + LEASE_MARGIN_S,
-        DoubtRules(SANDBOX_SETTLE_WINDOW_S),
+        DoubtRules(SANDBOX_SETTLE_WINDOW_S, SANDBOX_LOOK_UP_S),
     )
-
-
-def _doubt_rules(vendor: str, settle_window_s: float) -> DoubtRules:
-    return DoubtRules(settle_window_s)
 
 
 def provider_of(account: Account) -> Provider:
@@ -96,7 +93,8 @@ def provider_of(account: Account) -> Provider:
         base_url=account.base_url,
         account_sid=account.account_sid,
         auth_token=account.token,
-        wire=Wire(max_in_flight=account.max_in_flight),
+        # One more than sends: a look-up takes no send's place, nor waits for one.
+        wire=Wire(max_in_flight=account.max_in_flight + 1),
     )
 
 

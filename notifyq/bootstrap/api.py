@@ -4,8 +4,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from random import Random
+from uuid import UUID
 
 import psycopg
 
@@ -19,15 +21,22 @@ from notifyq.bootstrap.accounts import (
     wanted_lanes,
 )
 from notifyq.config import SANDBOX, Settings
+from notifyq.domain.asking import Planned
 from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.app import Parts
+from notifyq.entrypoints.api.asks import Rules, render_accepted
+from notifyq.entrypoints.api.batch import BatchRoute
+from notifyq.entrypoints.api.bulk import AT_ONCE, Bulk
 from notifyq.entrypoints.api.callbacks import CallbackRoute
+from notifyq.entrypoints.api.cancel import CancelRoute
+from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.gather import Gatherer
-from notifyq.entrypoints.api.notifications import NotificationRoutes, Rules, render_accepted
+from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
-from notifyq.store import db, fence, lanes, tenants, wakeup
+from notifyq.store import db, fence, lanes, settling, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
 READY_TIMEOUT_S = 2.0
@@ -58,24 +67,27 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         connect = partial(db.connect, url, autocommit=True)
         send_hints = keep_running_on("hints", connect, hints.send_forever, pause_s=RECONNECT_S)
         stack.callback(asyncio.create_task(send_hints).cancel)
-        gatherer = Gatherer(
-            partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
-            now=clock.now,
-            dice=Random(secrets.randbits(128)).getrandbits,
-            render=partial(render_accepted, durability=durability),
-            accepted=hints.add,
-        )
-        gatherer.start()
-        stack.push_async_callback(gatherer.stop)
+        how = _How(clock, partial(render_accepted, durability=durability), hints)
+        gatherer, bulk = await _accepting(stack, url, how)
+        waiting = WaitingRoom(partial(_settled, pool))
+        waiting.start()
+        stack.push_async_callback(waiting.stop)
         stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
+        doorkeeper = Doorkeeper(partial(_holder, pool))
+        rules = _rules(settings, planned)
         yield Parts(
             notifications=NotificationRoutes(
-                doorkeeper=Doorkeeper(partial(_holder, pool)),
+                doorkeeper=doorkeeper,
                 gatherer=gatherer,
+                bulk=bulk,
+                waiting=waiting,
                 pool=pool,
                 now=clock.now,
-                rules=_rules(settings, planned),
+                rules=rules,
             ),
+            batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules),
+            cancel=CancelRoute(doorkeeper, pool, NewId(clock)),
+            dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
             callbacks=CallbackRoute(
                 built,
                 settings.public_url,
@@ -87,6 +99,37 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How requests are accepted, one by one or in bulk."""
+
+    clock: db.DatabaseClock
+    render: Callable[[Planned], bytes]
+    hints: wakeup.Hints
+
+
+async def _accepting(stack: AsyncExitStack, url: str, how: _How) -> tuple[Gatherer, Bulk]:
+    gatherer = Gatherer(
+        partial(db.connect, url, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS),
+        now=how.clock.now,
+        dice=Random(secrets.randbits(128)).getrandbits,
+        render=how.render,
+        accepted=how.hints.add,
+    )
+    gatherer.start()
+    stack.push_async_callback(gatherer.stop)
+    pool = db.Pool(url, size_max=AT_ONCE, hot=True, lock_timeout_ms=LOCK_TIMEOUT_MS)
+    bulk = Bulk(
+        await stack.enter_async_context(pool),
+        now=how.clock.now,
+        dice=Random(secrets.randbits(128)).getrandbits,
+        new_token=NewId(how.clock),
+        render=how.render,
+        accepted=how.hints.add,
+    )
+    return gatherer, bulk
+
+
 def _rules(settings: Settings, planned: dict[tuple[Channel, str], int]) -> Rules:
     def lane(channel: Channel, test: bool) -> int | None:
         names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])
@@ -96,7 +139,14 @@ def _rules(settings: Settings, planned: dict[tuple[Channel, str], int]) -> Rules
         names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])[:1]
         return any(sender_of(settings, name, brand, "") is not None for name in names)
 
-    return Rules(settings.categories, lane, speaks, settings.retention.longest_hold_days)
+    kept = settings.retention
+    window_s = kept.dedupe_window_hours * 3_600
+    return Rules(settings.categories, lane, speaks, kept.longest_hold_days, window_s)
+
+
+async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:
+    async with pool.connection() as conn:
+        return await settling.settled(conn, notification_ids, cell=CELL)
 
 
 async def _holder(pool: db.Pool, key_hash: bytes) -> tenants.Holder | None:

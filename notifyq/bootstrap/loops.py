@@ -24,7 +24,7 @@ from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
 from notifyq.entrypoints.worker.process import serve as serve_workers
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.errors import BadSettings
-from notifyq.services import maintain
+from notifyq.services import maintain, reap
 from notifyq.services.settle import SettleRules
 from notifyq.store import db, lanes
 
@@ -82,7 +82,9 @@ async def run_janitor(settings: Settings) -> None:
     doubts = {account.name: account.doubt for account in accounts(settings)}
     longest_s = max([d.settle_window_s for d in doubts.values()], default=SANDBOX_SETTLE_WINDOW_S)
     rules = maintain.Rules(doubts, DoubtRules(longest_s), settings.retention.dedupe_memory_days)
-    duties = janitor.Duties(CELL, settings.retention, rules, NewId(clock))
+    duties = janitor.Duties(
+        CELL, settings.retention, rules, NewId(clock), reap.Walk(secrets.randbits)
+    )
 
     async def connect(autocommit: bool) -> db.Conn:
         return await db.connect(url, autocommit=autocommit)

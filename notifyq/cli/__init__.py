@@ -2,7 +2,7 @@
 
 import click
 
-from notifyq.cli import audit, database, doctor, optout, send, serve, show, tenants, up
+from notifyq.cli import audit, database, dlq, doctor, doubt, optout, send, serve, show, tenants, up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +22,8 @@ for command in (
     tenants.key,
     send.send,
     show.show,
+    dlq.dlq,
+    doubt.doubt,
     optout.optout,
     audit.audit,
     doctor.doctor,

@@ -73,7 +73,9 @@ async def _examine_database(conn: db.Conn, url: str, settings: Settings) -> list
         "address secret": lambda: _secret(conn),
         "waiting": lambda: _waiting(conn),
         "in doubt": lambda: _doubts(conn),
+        "unfinished requests": lambda: _unfinished(conn),
         "dead letters": lambda: _dead_letters(conn),
+        "told twice": lambda: _repeats(conn),
         "idle transactions": lambda: _idle(conn),
     }
     for name, check in checks.items():
@@ -135,8 +137,16 @@ async def _doubts(conn: db.Conn) -> list[Finding]:
     return [findings.doubts(await health.doubts(conn, cell=CELL))]
 
 
+async def _unfinished(conn: db.Conn) -> list[Finding]:
+    return [findings.unfinished(await health.unfinished(conn, cell=CELL))]
+
+
 async def _dead_letters(conn: db.Conn) -> list[Finding]:
     return [findings.dead_letters(await health.dead_letters(conn, cell=CELL))]
+
+
+async def _repeats(conn: db.Conn) -> list[Finding]:
+    return [findings.repeats(await health.repeats(conn, await health.now(conn), cell=CELL))]
 
 
 async def _idle(conn: db.Conn) -> list[Finding]:

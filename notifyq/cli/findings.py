@@ -15,6 +15,8 @@ CLOCK_S_MAX = 1.0
 DUE_S_MAX = 60.0
 # A janitor looks every second; this late it is not there.
 OVERDUE_S_MAX = 60.0
+# The completer takes an abandoned request up within seconds; tries that fail come within minutes.
+UNFINISHED_S_MAX = 300.0
 TZDATA_AGE = timedelta(days=548)  # 18 months
 SANDBOX_TIMEOUT_S = 3.0
 _BULLETIN = re.compile(r"^#updated\s+([0-9]+)", re.MULTILINE)
@@ -151,10 +153,32 @@ def doubts(found: health.Doubts) -> Finding:
     return bad("in doubt", f"{what}; {', '.join(told)}", "start `notifyq janitor`")
 
 
+def unfinished(found: health.Unfinished) -> Finding:
+    """Requests to many recipients get finished, by their client or by the completer."""
+    what = f"{found.count} requests are only partly written" if found.count else "none"
+    if found.count:
+        what += f", the oldest for {found.oldest_s:.0f} s"
+    if found.oldest_s <= UNFINISHED_S_MAX:
+        return ok("unfinished requests", what)
+    if not found.tries:
+        return bad("unfinished requests", what, "start `notifyq janitor`")
+    mend = "sql/audit/unfinished_key.sql shows what stops each: mend that, the next try comes"
+    return bad("unfinished requests", f"{what}; {found.tries} tries failed", mend)
+
+
 def dead_letters(by_cause: dict[str, int]) -> Finding:
     """How many deliveries were given up on: for information."""
     told = [f"{count} {cause}" for cause, count in by_cause.items()]
     return ok("dead letters", ", ".join(told) or "none")
+
+
+def repeats(count: int) -> Finding:
+    """Nobody was told twice whose category does not ask for it."""
+    when = f"in the last {health.REPEATS_DAYS} days"
+    if not count:
+        return ok("told twice", f"nobody {when}")
+    mend = "sql/lookup/repeats.sql shows them: a provider's, or somebody's, \"no\" was none"
+    return bad("told twice", f"{count} deliveries {when}", mend)
 
 
 def timeouts(wrong: dict[str, int]) -> Finding:

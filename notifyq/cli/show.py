@@ -68,7 +68,7 @@ async def _tell(conn: db.Conn, cell: int, notification_id: UUID) -> dict[str, An
     row = {**found, "cell": cell}
     deliveries = await views.deliveries_of(conn, cell=cell, notification_id=notification_id)
     answer = notification_answer(row, deliveries)
-    timeline = await entries(conn, row, deliveries)
+    timeline = await entries(conn, row, deliveries, operator=True)
     return {**answer, "tenant": found["tenant"], "timeline": timeline}
 
 
@@ -147,12 +147,13 @@ def _delivery(delivery: dict[str, Any]) -> dict[str, Any]:
 
 
 def _event(entry: dict[str, Any], several: bool) -> dict[str, Any]:
-    whys = ("status", "code", "reason", "cause")
+    whys = ("kind", "status", "code", "reason", "cause", "evidence")
     row = {
         "time": _time(entry["at"]),
         "event": entry["event"],
         "attempt": entry.get("attempt"),
         "provider": entry.get("provider"),
+        "by": entry.get("actor"),
         "code / reason": " ".join(str(entry[name]) for name in whys if name in entry),
         "provider id": entry.get("provider_id"),
     }

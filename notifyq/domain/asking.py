@@ -1,11 +1,23 @@
 """What a producer asks for, once it is valid and nothing of it is left to look up."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from notifyq.domain.ids import delivery_id, new_notification_id
 from notifyq.domain.model import Category, Channel
 from notifyq.domain.states import Reason
+
+# A list of recipients is written so many at a time: one transaction then holds its locks, and
+# keeps the standby waiting, for tenths of a second.
+PHASE_RECIPIENTS = 1_000
+RECIPIENTS_MAX = 10_000  # in one request
+
+
+def operation_of(test: bool) -> str:
+    """Return what a key is unique for: a test send never answers for a live one."""
+    return "notify.test" if test else "notify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +32,19 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Dedupe:
+    """The second net: the mark that stands for whom, what and which, and how long it lasts."""
+
+    mark: bytes  # SHA-256; see domain/idempotency.py
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """A valid request, with nothing left to look up."""
+    """A valid request, with nothing left to look up.
+
+    parts: each recipient's, one recipient after the other, as many for each.
+    """
 
     cell: int
     tenant_id: int
@@ -36,6 +59,23 @@ class Ask:
     expires_at: datetime
     parts: tuple[Part, ...]
     warnings: tuple[str, ...]
+    recipients: int | None = None  # of a list: how many
+    dedupe: Dedupe | None = None  # never of several recipients
+
+    @property
+    def count(self) -> int:
+        """How many recipients it has."""
+        return 1 if self.recipients is None else self.recipients
+
+    @property
+    def operation(self) -> str:
+        """What its key is unique for."""
+        return operation_of(self.test)
+
+    @property
+    def key(self) -> tuple[int, str, bytes]:
+        """Tenant, operation, SHA-256 of the key: unique in a cell."""
+        return (self.tenant_id, self.operation, self.key_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +86,34 @@ class Planned:
     notification_id: UUID
     delivery_ids: tuple[UUID, ...]
     reason: Reason | None
+
+
+def plan(ask: Ask, now: datetime, random_bits: int) -> Planned:
+    """Give an ask its ids, made for the instant `now` (the database's); random_bits: 64 of them."""
+    held = ask.not_before is not None and ask.not_before > now
+    return planned_as(ask, new_notification_id(now, random_bits), held=held)
+
+
+def planned_as(ask: Ask, notification_id: UUID, *, held: bool) -> Planned:
+    """Give an ask these ids. held: it waited for its `not_before` when it was accepted."""
+    ids = tuple(delivery_id(notification_id, n) for n in range(1, len(ask.parts) + 1))
+    return Planned(ask, notification_id, ids, Reason.NOT_BEFORE if held else None)
+
+
+def phase(planned: Planned, done: int) -> range:
+    """Return the places of the parts that the phase after `done` recipients writes.
+
+    Empty once every recipient is done.
+    """
+    width = len(planned.ask.parts) // planned.ask.count
+    beyond = min(done + PHASE_RECIPIENTS, planned.ask.count)
+    return range(done * width, beyond * width)
+
+
+def in_turn(parts: Sequence[Part], strategy: str) -> tuple[Part, ...]:
+    """Return one recipient's parts as the strategy has it.
+
+    `all`: every part is due. `first`: only the first; the others stand by for their turn.
+    """
+    first_only = strategy == "first"
+    return tuple(replace(part, standby=first_only and n > 0) for n, part in enumerate(parts))

@@ -6,6 +6,7 @@ taken for dead. It always says that the provider took the message; it may say wh
 
 from dataclasses import dataclass
 
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
 from notifyq.domain.states import (
     DELIVERY,
     LIVE,
@@ -24,6 +25,13 @@ class Bearing:
     event: Event | None  # what happens to the delivery; None: nothing
     late: bool = False  # the attempt was closed as not carried out, and was carried out
     takes_job: bool = False  # the event happens only if the waiting job can be taken back
+
+
+def event_of(rank: int) -> Event:
+    """Say what a message that has come as far as `rank` at its provider means for its delivery."""
+    if rank >= RANK_DELIVERED:
+        return Event.DELIVER
+    return Event.BOUNCE if rank == RANK_UNDELIVERED else Event.ACCEPT
 
 
 def weigh(outcome: AttemptOutcome, state: State, event: Event) -> Bearing:

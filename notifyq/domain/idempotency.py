@@ -3,8 +3,26 @@
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+from uuid import UUID
 
 KEY_LENGTH_MAX = 255  # characters, as Stripe and the IETF draft's users have it
+
+ACCEPTED_STATUS = 202
+
+# Recovery points: the last atomic phase of a key that committed. A list of recipients is at
+# `recipients_1000`, `recipients_2000` … on its way to `finished`; everything else begins there.
+FINISHED = "finished"
+_RECIPIENTS = "recipients_"
+
+
+def after_recipients(done: int, recipients: int) -> str:
+    """Return the recovery point once `done` of a request's recipients are written."""
+    return FINISHED if done == recipients else f"{_RECIPIENTS}{done}"
+
+
+def recipients_done(recovery_point: str) -> int:
+    """Return how many recipients are written at a recovery point; ValueError: it is none."""
+    return int(recovery_point.removeprefix(_RECIPIENTS))
 
 
 class Judgement(Enum):
@@ -24,6 +42,23 @@ class KnownKey:
     finished: bool
     status: int | None
     body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer, given now or before."""
+
+    status: int
+    body: bytes
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The key stands in the way; the notification is the one that has it."""
+
+    judgement: Judgement
+    notification_id: UUID | None
 
 
 def hash_key(key: str) -> bytes:
@@ -46,3 +81,24 @@ def judge(known: KnownKey, asked: bytes) -> Judgement:
     if not known.finished:
         return Judgement.RUNNING
     return Judgement.REPLAY if known.body is not None else Judgement.PAST_WINDOW
+
+
+def judged(asked: bytes, known: KnownKey, notification_id: UUID) -> Answer | Refusal:
+    """Return what a request with fingerprint `asked` gets under a key that stands for this."""
+    judgement = judge(known, asked)
+    if judgement is Judgement.REPLAY and known.status is not None and known.body is not None:
+        return Answer(known.status, known.body, replayed=True)
+    return Refusal(judgement, notification_id)
+
+
+def dedupe_mark(
+    *, test: bool, recipient: str | None, phone: str, category: str, dedupe_key: str
+) -> bytes:
+    """Return the mark of a request's `dedupe_key`: SHA-256 over whom, what and which.
+
+    recipient: the producer's own id of the person, where there is one; else the number counts.
+    None of the texts has a NUL, so no two requests run into each other.
+    """
+    mode = "test" if test else "live"
+    whom = f"phone\0{phone}" if recipient is None else f"id\0{recipient}"
+    return hashlib.sha256("\0".join((mode, whom, category, dedupe_key)).encode()).digest()

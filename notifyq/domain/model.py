@@ -35,6 +35,9 @@ CRITICALITY = {
     MessageClass.MARKETING: 2,
 }
 
+# The longest that an attempt may be open, in seconds: what the settings allow a lease at the most.
+LEASE_S_MAX = 300
+
 # How long after acceptance (or after `not_before`) a message is still worth sending, in seconds:
 # the default where the request and the category say nothing, and the most either may ask for.
 LIFETIME_S_MAX = {

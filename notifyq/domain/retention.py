@@ -1,5 +1,6 @@
 """How long things are kept, and the order that keeps a replay from becoming a second send."""
 
+import math
 from dataclasses import dataclass, fields
 
 # Clocks of different machines, and the granularity of daily leaves.
@@ -8,7 +9,7 @@ SKEW_DAYS = 1
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Days. Every term a replay can come from, and the memory that has to outlive their sum."""
+    """Days, but where named. Every term a replay can come from; the memory outlives their sum."""
 
     client_retry_days: int = 3
     kafka_days: int = 7
@@ -18,6 +19,7 @@ class Retention:
     redrive_run_days: int = 1
     failover_days: int = 1
     dedupe_memory_days: int = 40
+    dedupe_window_hours: int = 24  # of the second net, `dedupe_key`
     replay_window_days: int = 3
     content_days: int = 30
     consent_years: int = 6
@@ -54,6 +56,15 @@ def faults(retention: Retention) -> list[str]:
     return found + _dedupe_faults(retention) + _kept_faults(retention)
 
 
+def key_days(retention: Retention) -> int:
+    """Return how long an idempotency key is kept after the time in its notification's id.
+
+    A key that stands for an older notification, by its dedupe mark, was made up to a window
+    later than that.
+    """
+    return retention.dedupe_memory_days + math.ceil(retention.dedupe_window_hours / 24)
+
+
 def _dedupe_faults(retention: Retention) -> list[str]:
     horizon = retention.replay_horizon_days()
     if retention.dedupe_memory_days > horizon:
@@ -76,4 +87,6 @@ def _kept_faults(retention: Retention) -> list[str]:
         )
     if retention.replay_window_days > retention.dedupe_memory_days:
         found.append("replay_window_days: must not be more than dedupe_memory_days")
+    if retention.dedupe_window_hours > retention.dedupe_memory_days * 24:
+        found.append("dedupe_window_hours: must not be more than dedupe_memory_days")
     return found

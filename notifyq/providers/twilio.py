@@ -1,12 +1,12 @@
 """Twilio Programmable Messaging: one account, text messages by its 2010 API.
 
-Owns the request and the answer table; callbacks are in `twilio_callback`.
+Owns the request and the answer table; callbacks are in `twilio_callback`, the list of messages in
+`twilio_look_up`.
 Refuses to repeat a create: Twilio calls it not idempotent and has no key for it, so every answer
 that is not surely a refusal is in doubt.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import assert_never
 from urllib.parse import urlencode
@@ -24,8 +24,17 @@ from notifyq.domain.outcome import (
     Refused,
     Throttled,
 )
-from notifyq.domain.provider import BadCallback, BadSignature, Callback
+from notifyq.domain.provider import (
+    BadCallback,
+    BadSignature,
+    Callback,
+    LookUpFailed,
+    Seen,
+    Sought,
+)
+from notifyq.providers.twilio_answer import name_of, read_object
 from notifyq.providers.twilio_callback import FORM, SID, read_status
+from notifyq.providers.twilio_look_up import look_up
 from notifyq.providers.wire import Answer, Lost, NeverLeft, Wire, post_request
 
 # Twilio takes 1 to 36,000 s. A quarter of an hour lets an attempt in doubt be settled soon: what
@@ -81,6 +90,10 @@ class Twilio:
             case never:
                 assert_never(never)
 
+    async def look_up(self, sought: Sought, *, timeout_s: float) -> Seen | LookUpFailed:
+        """List what could be the message sought: one request, or a few where there are pages."""
+        return await look_up(self._wire, self._headers, self._url, sought, timeout_s=timeout_s)
+
     def read_callback(self, callback: Callback) -> Receipt | BadSignature | BadCallback:
         """Verify a status callback; its reference comes from the query that we planted."""
         return read_status(self._token, callback)
@@ -91,10 +104,10 @@ class Twilio:
 
 
 def _read_answer(answer: Answer) -> Outcome:
-    body = _read_object(answer.body)
+    body = read_object(answer.body)
     sid, code = body.get("sid"), body.get("code")
     status = answer.status
-    named = f"{code}" if type(code) is int else f"http_{status}"
+    named = name_of(body, status)
     if status == 201 and isinstance(sid, str) and SID.fullmatch(sid):
         return Accepted(sid)
     # 1xx to 3xx: Twilio documents only 201, so whatever this is may have created the message (a
@@ -113,11 +126,3 @@ def _read_answer(answer: Answer) -> Outcome:
     if meaning is Misconfigured or status != 400:  # 401, 403, 404 …: about us, not the message
         return Misconfigured(named)
     return Refused(Refusal.CONTENT, named)
-
-
-def _read_object(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -19,6 +19,7 @@ class Phase(Enum):
     ANSWER = "answer"
     CALLBACKS = "callbacks"
     LOOKUP = "lookup"
+    LIST = "list"  # of what is asked for, not of a message: only `to` can match
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ FAULTS: Mapping[str, tuple[Phase, Mapping[str, Parameter]]] = {
         Phase.CALLBACKS,
         {"code": Parameter(10_000, 99_999, default=30_003, whole=True)},
     ),
+    "lookup_error": (Phase.LIST, {"status": _STATUS_5XX}),
+    "lookup_throttle": (Phase.LIST, {"retry_after_s": Parameter(0, 3_600, whole=True)}),
+    "lookup_drop": (Phase.LIST, {}),
     "lookup_lag": (Phase.LOOKUP, {"lag_s": Parameter(0, 86_400, required=True)}),
 }
 VENDORS = ("twilio",)

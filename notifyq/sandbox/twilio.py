@@ -74,6 +74,10 @@ class Twilio:
         account = self._authenticated(request)
         if isinstance(account, Refused):
             return _refusal(account)
+        to = request.query.get("To", "")
+        fault = self._faults.take(Phase.LIST, vendor=VENDOR, to=to, reference=None, body="")
+        if fault is not None:
+            return _drop(request) if fault.name == "lookup_drop" else _refusal(_scripted(fault))
         entries = self._record.of_account(VENDOR, account.sid)
         shown = (self._show(entry) for entry in entries if self._is_visible(entry))
         path = request.path.removeprefix("/" + VENDOR)
@@ -186,7 +190,7 @@ class Twilio:
 
 
 def _scripted(fault: Fault) -> Refused:
-    if fault.name == "throttle":
+    if fault.name in ("throttle", "lookup_throttle"):
         return Refused(20429, 429, fault.whole("retry_after_s") or None)
     if fault.name == "refuse":
         return Refused(fault.whole("code"), fault.whole("status") or 400)

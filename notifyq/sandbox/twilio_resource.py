@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from notifyq.sandbox.record import Acceptance, Status
 from notifyq.sandbox.segments import segments
@@ -75,7 +76,7 @@ def page(messages: Iterable[Resource], query: Mapping[str, str], path: str) -> R
     has_next = len(found) > start + len(here)
 
     def uri(page_number: int) -> str:
-        return f"{path}?PageSize={size}&Page={page_number}"
+        return f"{path}?{urlencode({**query, 'PageSize': size, 'Page': page_number})}"
 
     return {
         "first_page_uri": uri(0),

@@ -13,12 +13,13 @@ from notifyq.domain.ids import floor_of
 from notifyq.domain.model import DoubtRules
 from notifyq.domain.retention import Retention
 from notifyq.domain.retry import TRIES_MAX
-from notifyq.store import partitions, upkeep
+from notifyq.store import partitions, unfinished, upkeep
 from notifyq.store.db import Committed, Conn, transact
 
 BATCH = 500
-# What is alive needs its content and its evidence, but no stored answer and no old event.
-_NEVER_NEEDED = frozenset({"stored_response", "outbox"})
+# What is alive needs its content and its evidence, but no stored answer and no old event; only a
+# request that is unfinished has yet to write these.
+_ONLY_FOR_ANSWERS = frozenset({"stored_response", "outbox"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,9 @@ async def tend_leaves(
         before = now - ages.get(history.table, evidence)
         for leaf in await partitions.old_leaves(conn, history, before):
             low, high = floor_of(leaf.start), floor_of(leaf.end)
-            needed = history.table not in _NEVER_NEEDED and await upkeep.alive_between(
-                conn, cell=cell, low=low, high=high
-            )
-            if not needed:
+            unneeded = history.table in _ONLY_FOR_ANSWERS
+            look = unfinished.unfinished_between if unneeded else upkeep.alive_between
+            if not await look(conn, cell=cell, low=low, high=high):
                 await partitions.drop_leaf(conn, leaf)
                 dropped.append(leaf.name)
     return made, dropped

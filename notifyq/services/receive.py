@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from notifyq.domain.evidence import Bearing, weigh
+from notifyq.domain.evidence import Bearing, event_of, weigh
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Receipt
-from notifyq.domain.states import Event, State
+from notifyq.domain.model import Receipt
+from notifyq.domain.states import State
 from notifyq.store import evidence, receipts, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
@@ -70,7 +70,7 @@ async def receive(
         )
         if not kept.fresh or receipt.rank <= kept.rank_before:
             return Received(Applied.KNOWN, at.delivery_id, found.state)
-        bearing = weigh(found.outcome, found.state, _event(receipt.rank))
+        bearing = weigh(found.outcome, found.state, event_of(receipt.rank))
         proof = evidence.Proof(receipt.provider_id, receipt.code)
         state = await evidence.apply(
             conn, at, found, bearing, proof, event_id=new_id(), dedupe_days=dedupe_days
@@ -87,9 +87,3 @@ def _applied(bearing: Bearing, before: evidence.Standing, after: State) -> Appli
     if bearing.late and not before.late:
         return Applied.LATE
     return Applied.MOVED if after is not before.state else Applied.KNOWN
-
-
-def _event(rank: int) -> Event:
-    if rank >= RANK_DELIVERED:
-        return Event.DELIVER
-    return Event.BOUNCE if rank == RANK_UNDELIVERED else Event.ACCEPT

@@ -148,11 +148,18 @@ async def rows(conn: Conn, statement: ClauseElement) -> list[dict[str, Any]]:
 class Pool:
     """Connections for requests and commands; workers hold connections of their own."""
 
-    def __init__(self, url: str, *, size_max: int, hot: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        size_max: int,
+        hot: bool = False,
+        lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+    ) -> None:
         """size_max: connections at the most; the database has to have room for them."""
 
         async def configure(conn: Conn) -> None:
-            await prepare_session(conn, hot=hot)
+            await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
 
         self._pool = AsyncConnectionPool(
             url,

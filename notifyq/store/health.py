@@ -13,6 +13,7 @@ from notifyq.store.db import Conn
 # A worker says that it lives every 5 s; three missed ones make it gone.
 WORKER_SEEN_S = 15
 IDLE_S = 60
+REPEATS_DAYS = 7
 
 _SERVER: LiteralString = """
 SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(),
@@ -37,6 +38,25 @@ SELECT (SELECT count(*) FROM delivery WHERE cell = %(cell)s::int2 AND state = 'i
 """
 _DEAD: LiteralString = """
 SELECT cause, count(*) FROM dead_letter WHERE cell = %(cell)s::int2 GROUP BY cause ORDER BY cause
+"""
+# An id's first 48 bits are milliseconds.
+_UNFINISHED: LiteralString = """
+SELECT count(*), coalesce(extract(epoch FROM now() - min(to_timestamp(
+           ('x' || translate(left(notification_id::text, 13), '-', ''))::bit(48)::int8 / 1000.0
+       ))), 0)::float8, coalesce(max(tries), 0)
+  FROM unfinished_key WHERE cell = %(cell)s::int2
+"""
+# Of the last days only: what is older was found then, and history is long. A second attempt is
+# needed for a repeat, and most deliveries have none.
+_REPEATS: LiteralString = """
+SELECT count(*)
+  FROM (SELECT DISTINCT delivery_id FROM attempt
+         WHERE cell = %(cell)s::int2 AND delivery_id >= %(since)s::uuid AND number > 1) AS again
+  JOIN delivery d ON d.cell = %(cell)s::int2 AND d.id = again.delivery_id
+ WHERE d.resend_after_s IS NULL
+   AND (SELECT count(*) FROM attempt a
+         WHERE a.cell = d.cell AND a.delivery_id = d.id
+           AND (a.outcome = 'accepted' OR a.late_at IS NOT NULL)) > 1
 """
 _TIMEOUTS: LiteralString = """
 SELECT name, setting::int4 FROM pg_settings WHERE name = ANY (%(names)s::text[])
@@ -82,6 +102,15 @@ class Doubts:
     oldest_s: float
     window_over_s: float | None
     lease_over_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Requests of which only a part is written, and the most tries that any of them took."""
+
+    count: int
+    oldest_s: float
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +160,21 @@ async def doubts(conn: Conn, *, cell: int) -> Doubts:
     return Doubts(*await _one(conn, _DOUBTS, cell=cell))
 
 
+async def unfinished(conn: Conn, *, cell: int) -> Unfinished:
+    """Return how many requests are unfinished, and the oldest one's age."""
+    return Unfinished(*await _one(conn, _UNFINISHED, cell=cell))
+
+
 async def dead_letters(conn: Conn, *, cell: int) -> dict[str, int]:
     """Return the number of dead letters by cause."""
     return dict(await (await conn.execute(_DEAD, {"cell": cell})).fetchall())
+
+
+async def repeats(conn: Conn, at: datetime, *, cell: int) -> int:
+    """Return how many never_twice deliveries of the days before `at` reached somebody twice."""
+    since = floor_of(at - timedelta(days=REPEATS_DAYS))
+    found: int = (await _one(conn, _REPEATS, cell=cell, since=since))[0]
+    return found
 
 
 async def wrong_timeouts(conn: Conn) -> dict[str, int]:

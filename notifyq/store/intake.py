@@ -6,64 +6,24 @@ cannot see a row that another transaction committed while it waited.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
+from notifyq.domain.asking import Planned
 from notifyq.domain.idempotency import KnownKey
 from notifyq.store.db import Conn
+from notifyq.store.requests import (
+    AnswerRow,
+    DeliveryRow,
+    KeyRow,
+    NotificationRow,
+    columns,
+    delivery_rows,
+    key_row,
+    notification_row,
+)
 
 Key = tuple[int, str, bytes]  # tenant, operation, SHA-256 of the key: unique in a cell
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """One request's key, and where its answer goes."""
-
-    tenant_id: int
-    operation: str
-    key_hash: bytes
-    fingerprint: bytes
-    notification_id: UUID
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationRow:
-    """What was asked for."""
-
-    notification_id: UUID
-    tenant_id: int
-    test: bool
-    message_class: str
-    category: str
-    recipient: str | None
-    metadata: str | None
-    not_before: datetime | None
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    """Its part for one channel and one address, with the job that makes it due."""
-
-    delivery_id: UUID
-    tenant_id: int
-    channel: str
-    criticality: int
-    lane: int
-    brand: str
-    program: str
-    address: str
-    body: str
-    due: datetime | None  # None: at once, by the database's clock
-    not_before: datetime | None
-    expires_at: datetime
-    reason: str | None
-    resend_after_s: int | None
-    state: str
 
 
 # Purpose: take the keys of a batch of requests; the notifications whose keys were new come back.
@@ -83,16 +43,17 @@ RETURNING notification_id
 """
 
 # Purpose: write what the taken keys asked for. Cost: inserts only, each from arrays side by side,
-# nothing is looked up or joined.
+# nothing is looked up or joined. An array without entries writes nothing: the phases of a list
+# write the notification first, deliveries each time, answer and event last.
 WRITE: LiteralString = """
 WITH answered AS (
     INSERT INTO stored_response (cell, notification_id, status, body)
     SELECT %(cell)s::int2, k.*
-      FROM unnest(%(k_notification_id)s::uuid[], %(k_status)s::int2[], %(k_body)s::bytea[]) AS k
+      FROM unnest(%(a_notification_id)s::uuid[], %(a_status)s::int2[], %(a_body)s::bytea[]) AS k
 ), told AS (
     INSERT INTO outbox (cell, tenant_id, id, about, kind)
     SELECT %(cell)s::int2, k.tenant_id, k.id, k.id, 'notification.accepted'
-      FROM unnest(%(k_tenant_id)s::int4[], %(k_notification_id)s::uuid[]) AS k (tenant_id, id)
+      FROM unnest(%(a_tenant_id)s::int4[], %(a_notification_id)s::uuid[]) AS k (tenant_id, id)
 ), noted AS (
     INSERT INTO notification (cell, id, tenant_id, test, class, category, recipient, metadata,
                               not_before, expires_at)
@@ -154,29 +115,38 @@ SELECT asked.tenant_id, asked.operation, asked.key_hash, k.notification_id, k.fi
 """
 
 
-async def take_keys(conn: Conn, *, cell: int, keys: Sequence[KeyRow]) -> set[UUID]:
-    """Insert keys; return the notification ids of those that were new.
+async def take_keys(conn: Conn, *, cell: int, planned: Sequence[Planned]) -> set[UUID]:
+    """Insert the keys of requests; return the notification ids of those that were new.
 
     psycopg.errors.LockNotAvailable: somebody else holds one of the keys in an open transaction.
     """
-    cursor = await conn.execute(TAKE_KEYS, {"cell": cell} | _columns("", keys))
+    keys = columns("", KeyRow, [key_row(p) for p in planned])
+    cursor = await conn.execute(TAKE_KEYS, {"cell": cell} | keys)
     return {row[0] for row in await cursor.fetchall()}
 
 
 async def write(
-    conn: Conn,
-    *,
-    cell: int,
-    keys: Sequence[KeyRow],
-    notifications: Sequence[NotificationRow],
-    deliveries: Sequence[DeliveryRow],
+    conn: Conn, *, cell: int, planned: Sequence[Planned], answers: Sequence[AnswerRow]
 ) -> None:
     """Write everything else of requests whose keys were taken in this same transaction."""
-    parameters: dict[str, Any] = {"cell": cell}
-    parameters |= _columns("k_", keys)
-    parameters |= _columns("n_", notifications)
-    parameters |= _columns("d_", deliveries)
-    await conn.execute(WRITE, parameters)
+    await _write(
+        conn,
+        cell,
+        answers,
+        [notification_row(p) for p in planned],
+        [row for p in planned for row in delivery_rows(p, range(len(p.ask.parts)))],
+    )
+
+
+async def write_phase(
+    conn: Conn, planned: Planned, places: range, *, answers: Sequence[AnswerRow]
+) -> None:
+    """Write the deliveries at these places of a list; the notification with the very first.
+
+    answers: the answer, with the last.
+    """
+    first = [notification_row(planned)] if places.start == 0 else []
+    await _write(conn, planned.ask.cell, answers, first, delivery_rows(planned, places))
 
 
 async def known(conn: Conn, *, cell: int, keys: Sequence[Key]) -> dict[Key, tuple[KnownKey, UUID]]:
@@ -194,9 +164,15 @@ async def known(conn: Conn, *, cell: int, keys: Sequence[Key]) -> dict[Key, tupl
     }
 
 
-def _columns(prefix: str, found: Sequence[Any]) -> dict[str, list[Any]]:
-    """Turn rows (at least one) into one array per column, as unnest wants them."""
-    return {
-        prefix + field.name: [getattr(row, field.name) for row in found]
-        for field in fields(found[0])
-    }
+async def _write(
+    conn: Conn,
+    cell: int,
+    answers: Sequence[AnswerRow],
+    notifications: Sequence[NotificationRow],
+    deliveries: Sequence[DeliveryRow],
+) -> None:
+    parameters: dict[str, Any] = {"cell": cell}
+    parameters |= columns("a_", AnswerRow, answers)
+    parameters |= columns("n_", NotificationRow, notifications)
+    parameters |= columns("d_", DeliveryRow, deliveries)
+    await conn.execute(WRITE, parameters)

@@ -35,7 +35,7 @@ UPDATE api_key SET revoked_at = now(), revoked_by = %(actor)s::text
  WHERE cell = %(cell)s::int2 AND label = %(label)s::text AND revoked_at IS NULL
 """
 _HOLDER: LiteralString = """
-SELECT t.id, t.name, t.brand, k.test, k.scopes
+SELECT t.id, t.name, t.brand, k.test, k.scopes, k.label
   FROM api_key k JOIN tenant t ON t.cell = k.cell AND t.id = k.tenant_id
  WHERE k.cell = %(cell)s::int2 AND k.key_hash = %(key_hash)s::bytea AND k.revoked_at IS NULL
 """
@@ -51,6 +51,7 @@ class Holder:
     brand: str
     test: bool
     scopes: frozenset[str]
+    label: str  # the key's first characters: who did it, where that is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +131,5 @@ async def holder(conn: Conn, *, cell: int, key_hash: bytes) -> Holder | None:
     row = await (await conn.execute(_HOLDER, parameters)).fetchone()
     if row is None:
         return None
-    tenant_id, tenant, brand, test, scopes = row
-    return Holder(cell, tenant_id, tenant, brand, test, frozenset(scopes))
+    tenant_id, tenant, brand, test, scopes, label = row
+    return Holder(cell, tenant_id, tenant, brand, test, frozenset(scopes), label)

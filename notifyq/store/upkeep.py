@@ -130,6 +130,9 @@ SELECT EXISTS (SELECT 1 FROM job
     OR EXISTS (SELECT 1 FROM timer
                 WHERE cell = %(cell)s::int2
                   AND delivery_id >= %(low)s::uuid AND delivery_id < %(high)s::uuid)
+    OR EXISTS (SELECT 1 FROM dead_letter
+                WHERE cell = %(cell)s::int2
+                  AND delivery_id >= %(low)s::uuid AND delivery_id < %(high)s::uuid)
     OR EXISTS (SELECT 1 FROM unfinished_key
                 WHERE cell = %(cell)s::int2
                   AND notification_id >= %(low)s::uuid AND notification_id < %(high)s::uuid)
@@ -212,7 +215,11 @@ async def forget_workers(conn: Conn, *, cell: int) -> int:
 
 
 async def alive_between(conn: Conn, *, cell: int, low: UUID, high: UUID) -> bool:
-    """Whether anything in [low, high) is still to be done: a job, a call, a doubt, a request."""
+    """Whether anything in [low, high) is still to be done: a job, a call, a doubt, a request.
+
+    A dead letter counts, for it can be redriven; one that was redriven before and died again may
+    be older than the content is kept.
+    """
     parameters = {"cell": cell, "low": low, "high": high}
     row = await (await conn.execute(_ALIVE_BETWEEN, parameters)).fetchone()
     return bool(row and row[0])

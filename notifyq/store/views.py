@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, and_, case, cast, exists, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 
 from notifyq.domain.ids import DELIVERIES_MAX, notification_of
 from notifyq.store.db import Conn, rows
@@ -13,6 +24,7 @@ from notifyq.store.tables import (
     dead_letter,
     delivery,
     idempotency_key,
+    intervention,
     job,
     lane,
     notification,
@@ -41,30 +53,60 @@ async def find_notification(
     return found[0] if found else None
 
 
-async def deliveries_of(conn: Conn, *, cell: int, notification_id: UUID) -> list[dict[str, Any]]:
+async def deliveries_of(
+    conn: Conn,
+    *,
+    cell: int,
+    notification_id: UUID,
+    after: UUID | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
     """Return a notification's deliveries in order, with the state that people see.
 
-    `sending` is derived here: pending, with an attempt that is open.
+    after: only those behind this delivery's id. `sending` is derived here: pending, with an
+    attempt that is open.
     """
     d = delivery.c
-    open_attempt = exists().where(
-        attempt.c.cell == d.cell, attempt.c.delivery_id == d.id, attempt.c.outcome == "open"
-    )
     tries = (
         select(func.count())
         .where(attempt.c.cell == d.cell, attempt.c.delivery_id == d.id)
         .scalar_subquery()
     )
-    shown = case(
-        (and_(d.state == "pending", open_attempt), literal("sending")), else_=cast(d.state, Text)
-    )
     due = select(job.c.due).where(job.c.cell == d.cell, job.c.delivery_id == d.id)
-    columns = [d.id, d.channel, shown.label("state"), d.reason, d.not_before, d.expires_at]
+    columns = [d.id, d.channel, _shown().label("state"), d.reason, d.not_before, d.expires_at]
     columns += [d.changed_at, tries.label("attempts"), due.scalar_subquery().label("due")]
     last = UUID(int=notification_id.int | DELIVERIES_MAX)
+    first = max(notification_id, after or notification_id)
     return await rows(
         conn,
-        select(*columns).where(d.cell == cell, d.id > notification_id, d.id <= last).order_by(d.id),
+        select(*columns)
+        .where(d.cell == cell, d.id > first, d.id <= last)
+        .order_by(d.id)
+        .limit(limit),
+    )
+
+
+async def states_of(conn: Conn, *, cell: int, notification_id: UUID) -> dict[str, int]:
+    """Return how many of a notification's deliveries are in each state that people see."""
+    d = delivery.c
+    last = UUID(int=notification_id.int | DELIVERIES_MAX)
+    found = await rows(
+        conn,
+        select(_shown().label("state"), func.count().label("count"))
+        .where(d.cell == cell, d.id > notification_id, d.id <= last)
+        .group_by(literal_column("1"))
+        .order_by(literal_column("1")),
+    )
+    return {row["state"]: row["count"] for row in found}
+
+
+def _shown() -> ColumnElement[str]:
+    d = delivery.c
+    open_attempt = exists().where(
+        attempt.c.cell == d.cell, attempt.c.delivery_id == d.id, attempt.c.outcome == "open"
+    )
+    return case(
+        (and_(d.state == "pending", open_attempt), literal("sending")), else_=cast(d.state, Text)
     )
 
 
@@ -108,6 +150,19 @@ async def dead_letters_of(
         select(dead.delivery_id, dead.cause, dead.detail, dead.at, dead.dedupe_until).where(
             dead.cell == cell, dead.delivery_id.in_(delivery_ids)
         ),
+    )
+
+
+async def interventions_of(
+    conn: Conn, *, cell: int, delivery_ids: Sequence[UUID]
+) -> list[dict[str, Any]]:
+    """Return what people, and producers by the API, did to deliveries, in order."""
+    i = intervention.c
+    return await rows(
+        conn,
+        select(i.delivery_id, i.kind, i.at, i.actor, i.reason, i.evidence)
+        .where(i.cell == cell, i.delivery_id.in_(delivery_ids))
+        .order_by(i.at, i.id),
     )
 
 

@@ -220,6 +220,13 @@ FAULTS = {
         " fingerprint, 'started', gen_random_uuid(), '0198c0de-0000-7000-8000-000000000000'"
         " FROM notifyq.idempotency_key LIMIT 1",
     ),
+    "a request half written": (
+        "unfinished_key",
+        "",
+        "INSERT INTO notifyq.unfinished_key (cell, notification_id, tenant_id, operation, key_hash,"
+        " claimed_until, tries, trouble, ask) VALUES (0, '0198c0de-0000-7000-8000-000000000000', 1,"
+        " 'notify', 'x', now(), 3, 'DataError 22P05', 'x')",
+    ),
     "future epoch": (
         "attempt_without_epoch",
         "from_future",

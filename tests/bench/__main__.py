@@ -9,10 +9,20 @@ from types import FrameType
 import click
 
 from notifyq.cli.output import show
-from tests.bench import backlog, f1_cycle, f2_http, f3_accept, f4_latency, f5_wal, machine, report
+from tests.bench import (
+    backlog,
+    f1_cycle,
+    f2_http,
+    f3_accept,
+    f3_batch,
+    f4_latency,
+    f5_wal,
+    machine,
+    report,
+)
 from tests.bench.ground import Ground, ground
 
-FIGURES = ("F1", "F2", "F3", "F4", "F5")
+FIGURES = ("F1", "F2", "F3", "F3B", "F4", "F5")
 
 
 @click.command()
@@ -70,6 +80,8 @@ def measure(
             return f2_http.run(found, jobs=jobs)
         case "F3":
             return f3_accept.run(found, seconds=seconds)
+        case "F3B":
+            return f3_batch.run(found, seconds=seconds)
         case "F4":
             return f4_latency.run(found, seconds=seconds, behind=behind, receiver_ms=receiver_ms)
     return f5_wal.run(found, jobs=jobs, seconds=seconds)

@@ -16,7 +16,7 @@ from uuid import UUID
 from notifyq.bootstrap.accounts import CELL
 from notifyq.domain.asking import Ask, Part
 from notifyq.domain.model import Category, Channel
-from notifyq.entrypoints.api.notifications import render_accepted
+from notifyq.entrypoints.api.asks import render_accepted
 from notifyq.services.accept import accept
 from notifyq.store import db
 from notifyq.store.partitions import day_of

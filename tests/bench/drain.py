@@ -64,9 +64,7 @@ async def main(url: str, lane: int, jobs: int, warm: int, in_flight: int) -> Non
             SendRules(
                 SANDBOX_TIMEOUT_S, f"{settings.public_url}/callbacks/x", lambda *_: "+15005550006"
             ),
-            SettleRules(
-                DoubtRules(SANDBOX_SETTLE_WINDOW_S), settings.retention.dedupe_memory_days
-            ),
+            SettleRules(DoubtRules(SANDBOX_SETTLE_WINDOW_S), settings.retention.dedupe_memory_days),
             in_flight,
         ),
         connect=partial(db.connect, url, hot=True),

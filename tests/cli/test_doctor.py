@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from notifyq import migrate
 from notifyq.cli import findings
 from notifyq.cli.doctor import doctor
+from notifyq.domain.ids import new_notification_id
 from notifyq.domain.outcome import InDoubt, Refusal, Refused
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.store import db, health
@@ -63,7 +64,8 @@ def test_a_healthy_house_has_no_finding_that_is_bad() -> None:
     assert [one["check"] for one in told] == [
         "settings", "tzdata", "database", "fsync", "full_page_writes", "synchronous_commit",
         "clock", "timeouts", "migrations", "schema", "leaves", "fence", "address secret",
-        "waiting", "in doubt", "dead letters", "idle transactions",
+        "waiting", "in doubt", "unfinished requests", "dead letters", "told twice",
+        "idle transactions",
     ]  # fmt: skip
     assert result.stdout.count(" ok ") >= len(told)
 
@@ -181,6 +183,38 @@ def test_doubts_and_dead_letters_are_told_and_no_fault(
     told = {one["check"]: one["what"] for one in json.loads(result.stdout)}
     assert told["in doubt"].startswith("1 in doubt, the oldest for ")
     assert told["dead letters"] == "1 refused_address"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "tries", "says", "mend"),
+    [
+        (290, 0, None, None),
+        (310, 0, "1 requests are only partly written, the oldest for 31", "notifyq janitor"),
+        (90 * 86_400, 7, "7 tries failed", "unfinished_key.sql"),
+    ],
+)
+def test_a_request_that_nobody_finishes_is_alarmed(
+    run: Callable[..., Result],
+    database_url: str,
+    age_s: int,
+    tries: int,
+    says: str | None,
+    mend: str | None,
+) -> None:
+    begun = new_notification_id(datetime.now(UTC) - timedelta(seconds=age_s), 1)
+    execute(
+        database_url,
+        "INSERT INTO notifyq.unfinished_key (cell, notification_id, tenant_id, operation, key_hash,"
+        f" claimed_until, tries, trouble, ask) VALUES (0, '{begun}', 1, 'notify', 'x', now(),"
+        f" {tries}, 'DataError 22P05', 'x')",
+    )
+    found = illnesses(run("--json")).get("unfinished requests")
+    if says is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert says in found["what"]
+        assert mend in found["mend"]
 
 
 def test_a_session_that_sits_on_a_transaction_is_named(

@@ -57,8 +57,7 @@ def test_a_worker_killed_before_and_after_an_acceptance_sends_nothing_twice(plan
     plant.at_most_once()
     bodies = {row["body"] for row in plant.received()}
     assert bodies == {"held after", "plain 1", "plain 2", "afterwards"}
-    (window,) = plant.rows("SELECT kind FROM timer")
-    assert window == ("settle_window",)
+    assert ("settle_window",) in plant.rows("SELECT kind FROM timer")
 
 
 def test_killing_the_worker_again_and_again_under_load_sends_nothing_twice(plant: Plant) -> None:

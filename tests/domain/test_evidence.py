@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from notifyq.domain.evidence import Bearing, weigh
+from notifyq.domain.evidence import Bearing, event_of, weigh
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
 from notifyq.domain.states import (
     DELIVERY,
     LIVE,
@@ -18,6 +19,12 @@ from notifyq.domain.states import (
 S, O, E = State, AttemptOutcome, Event  # noqa: E741  # as the table writes them
 EVIDENCE = (E.ACCEPT, E.DELIVER, E.BOUNCE)
 EVERYTHING = [*product(AttemptOutcome, State, EVIDENCE)]
+
+
+def test_a_rank_says_taken_then_bounced_then_arrived() -> None:
+    assert [event_of(rank) for rank in range(1, RANK_UNDELIVERED)] == [E.ACCEPT] * 3
+    assert event_of(RANK_UNDELIVERED) is E.BOUNCE
+    assert [event_of(rank) for rank in (RANK_DELIVERED, RANK_DELIVERED + 1)] == [E.DELIVER] * 2
 
 
 @pytest.mark.parametrize(("outcome", "state", "event"), EVERYTHING)

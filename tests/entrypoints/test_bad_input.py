@@ -607,7 +607,7 @@ async def test_a_revoked_key_is_believed_no_longer_than_the_cache_says(
         return replace(parts, notifications=replace(parts.notifications, doorkeeper=doorkeeper))
 
     client = await open_client(change=remembering)
-    rows.append(Holder(0, 1, "acme", "acme", True, frozenset({"notifications:send"})))
+    rows.append(Holder(0, 1, "acme", "acme", True, frozenset({"notifications:send"}), "nq"))
     assert (await post(client)).status_code == 202
     rows.append(None)  # revoked
     clock[0] = HOLDER_CACHE_S - 0.001

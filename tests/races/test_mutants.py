@@ -126,7 +126,7 @@ async def test_a_replay_without_comparing_fingerprints_confirms_what_was_never_a
     database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     if wrong:
-        monkeypatch.setattr(accept, "judge", BLIND)
+        monkeypatch.setattr(idempotency, "judge", BLIND)
     async with await db.connect(database_url, hot=True) as conn:
         shop = await h.open_shop(conn)
         await h.accepted(conn, h.make_ask(shop, "key"))

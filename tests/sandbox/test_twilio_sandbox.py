@@ -456,6 +456,11 @@ async def test_the_list_is_newest_first_filtered_and_paged(client: httpx.AsyncCl
     one = (await client.get(PATH, params={"To": "+14155550101", "PageSize": "2"})).json()
     assert [each["body"] for each in one["messages"]] == ["n4", "n2"]
     assert one["next_page_uri"].endswith("Page=1")
+    following = (await client.get("/twilio" + one["next_page_uri"])).json()
+    assert [each["body"] for each in following["messages"]] == ["n0"]
+    assert following["next_page_uri"] is None
+    before = (await client.get("/twilio" + following["previous_page_uri"])).json()
+    assert [each["body"] for each in before["messages"]] == ["n4", "n2"]
     assert (await client.get(PATH, params={"DateSent>": "2999-01-01"})).json()["messages"] == []
     for wrong in ({"Body": "n1"}, {"PageSize": "0"}, {"PageSize": "1001"}, {"DateSent": "x"}):
         assert (await client.get(PATH, params=wrong)).status_code == 400
@@ -467,6 +472,22 @@ async def test_a_lagging_look_up_does_not_show_the_message_yet(client: httpx.Asy
     assert (await client.get(PATH)).json()["messages"] == []
     assert (await client.get(PATH.replace(".json", f"/{sid}.json"))).status_code == 404
     assert len(await accepted(client)) == 1
+
+
+async def test_a_list_fails_as_scripted_as_often_as_scripted(client: httpx.AsyncClient) -> None:
+    await client.post(PATH, data=GOOD)
+    for name, status, code in (("lookup_error", 503, 20500), ("lookup_throttle", 429, 20429)):
+        more = {"status": 503} if name == "lookup_error" else {"retry_after_s": 7}
+        await script(client, name, match={"to": GOOD["To"]}, **more)
+        assert (await client.get(PATH, params={"To": "+14155550199"})).status_code == 200
+        answer = await client.get(PATH, params={"To": GOOD["To"]})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers.get("retry-after") == (None if status == 503 else "7")
+        assert len((await client.get(PATH, params={"To": GOOD["To"]})).json()["messages"]) == 1
+    await script(client, "lookup_drop")
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get(PATH)
+    assert len((await client.get(PATH)).json()["messages"]) == 1
 
 
 async def test_acceptances_are_filtered_and_paged(client: httpx.AsyncClient) -> None:

@@ -205,6 +205,22 @@ async def opt_out(conn: Conn, shop: Shop, to: str = PHONE) -> None:
     await transact(conn, work)
 
 
+async def everything(conn: Conn) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, with where it lies and who wrote it last."""
+    names = await all_rows(
+        conn,
+        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'notifyq'::regnamespace"
+        " AND c.relkind = 'r' ORDER BY 1",
+    )
+    found = {}
+    for (name,) in names:
+        cursor = await conn.execute(f"SELECT ctid, xmin::text, t.* FROM {name} t".encode())
+        found[name] = sorted(await cursor.fetchall(), key=repr)
+    if not conn.autocommit:
+        await conn.commit()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Everything about one delivery that a claim could be about."""

@@ -10,16 +10,18 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from psycopg import sql
 
-from notifyq.domain.ids import delivery_id
+from notifyq.domain.ids import delivery_id, floor_of
 from notifyq.domain.model import Channel
 from notifyq.domain.states import State
-from notifyq.store import attempts, consents, db, intake, partitions, queue, results, upkeep
+from notifyq.store import attempts, consents, db, intake, partitions, queue, reap, results, upkeep
 from notifyq.store.db import Conn
 from tests.store import helpers as h
 
@@ -338,6 +340,47 @@ async def test_a_known_key_is_found_by_its_index_in_one_leaf(bench: Bench) -> No
         }
         assert plan.rows_read("idempotency_key") == 1
         assert plan.rows_read(leaf) == 1
+
+
+async def test_the_walk_over_the_keys_reads_its_own_blocks_and_looks_up_what_is_old(
+    database_url: str,
+) -> None:
+    """As the janitor runs it: on a connection that plans as it likes."""
+    async with await db.connect(database_url) as conn:
+        conn.prepare_threshold = 0
+        shop = await h.open_shop(conn)
+        await conn.commit()
+        before = floor_of(h.database_now() - timedelta(days=41))
+        old = floor_of(h.database_now() - timedelta(days=42))
+        step = partial(reap.keys, conn, cell=0, first=10, beyond=20, before=before)
+        await call_of(conn, step)
+        await conn.execute(
+            "INSERT INTO idempotency_key (cell, tenant_id, operation, key_hash, fingerprint, "
+            "recovery_point, notification_id) SELECT 0, %s, 'notify', sha256(n::text::bytea), "
+            "sha256(n::text::bytea), 'finished', CASE n %% 10 WHEN 0 THEN %s::uuid ELSE %s::uuid "
+            "END FROM generate_series(1, %s) n",
+            [shop.tenant_id, old, h.new_id(), ROWS],
+        )
+        await h.load(conn, shop, ROWS)
+        per_block = await h.one(
+            conn,
+            "SELECT count(*) FROM idempotency_key WHERE ctid >= '(10,0)' AND ctid < '(20,0)'",
+        )
+        await conn.execute("ANALYZE")
+        await conn.commit()
+        plan = await plan_of(conn, await call_of(conn, step))
+        walks = [n for n in nodes(plan.root) if n.get("Relation Name") == "idempotency_key"]
+        assert {n["Node Type"] for n in walks} == {"Tid Range Scan", "ModifyTable"}
+        found = {n.get("Index Name", "") for n in nodes(plan.root) if "Scan" in n["Node Type"]}
+        assert "job_sms_pk" in found
+        assert "Seq Scan" not in {
+            n["Node Type"] for n in nodes(plan.root) if n.get("Relation Name") == "job_sms"
+        }
+        left = await h.one(
+            conn,
+            "SELECT count(*) FROM idempotency_key WHERE ctid >= '(10,0)' AND ctid < '(20,0)'",
+        )
+        assert 0 < per_block - left == pytest.approx(per_block / 10, abs=10)
 
 
 async def test_accepting_reads_no_table(bench: Bench) -> None:

@@ -15,7 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from notifyq.entrypoints.api import docs, openapi
+from notifyq.entrypoints.api.batch import BatchRoute
 from notifyq.entrypoints.api.callbacks import CallbackRoute
+from notifyq.entrypoints.api.cancel import CancelRoute
+from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.problems import Problem, answer
 
@@ -29,6 +32,9 @@ class Parts:
     """What the application is made of, once there is an event loop."""
 
     notifications: NotificationRoutes
+    batch: BatchRoute
+    cancel: CancelRoute
+    dead_letters: DeadLetterRoutes
     callbacks: CallbackRoute
     ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
 
@@ -60,10 +66,19 @@ def create_app(build: Build) -> Starlette:
 
     routes = [
         _route("/v1/notifications", through(lambda p: p.notifications.post), "POST"),
+        _route("/v1/notifications/batch", through(lambda p: p.batch.post), "POST"),
         _route("/v1/notifications/{id}", through(lambda p: p.notifications.get), "GET"),
+        _route(
+            "/v1/notifications/{id}/deliveries",
+            through(lambda p: p.notifications.deliveries),
+            "GET",
+        ),
         _route(
             "/v1/notifications/{id}/timeline", through(lambda p: p.notifications.timeline), "GET"
         ),
+        _route("/v1/notifications/{id}/cancel", through(lambda p: p.cancel.post), "POST"),
+        _route("/v1/dead-letters", through(lambda p: p.dead_letters.get), "GET"),
+        _route("/v1/dead-letters/redrive", through(lambda p: p.dead_letters.redrive), "POST"),
         _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
         _route("/healthz", _healthz, "GET"),
         _route("/readyz", readyz, "GET"),
@@ -85,7 +100,7 @@ def _answering(handler: Handler) -> Handler:
     """Turn what is raised below into a problem, in one place."""
 
     async def answering(request: Request) -> Response:
-        request_id = _request_id(request)
+        request_id = request.state.request_id = _request_id(request)
         try:
             response = await handler(request)
         except Problem as problem:

@@ -6,7 +6,6 @@ be a silently different request.
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
@@ -19,15 +18,21 @@ from pydantic import (
     Field,
     ValidationError,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from notifyq.domain.address import BadAddress, normal_phone
-from notifyq.entrypoints.api.problems import Fault, Problem
+from notifyq.domain.asking import RECIPIENTS_MAX
+from notifyq.domain.idempotency import KEY_LENGTH_MAX
+from notifyq.entrypoints.api.faults import faults_of
+from notifyq.entrypoints.api.faults import refused as refused
+from notifyq.entrypoints.api.problems import Fault
+from notifyq.entrypoints.api.reading import is_list
 
+BATCH_MAX = 1_000  # notifications in one request
+DEDUPE_KEY_LENGTH_MAX = 255
 SMS_LENGTH_MAX = 1_600  # characters: Twilio's limit on a message (providers' own documents)
 METADATA_ENTRIES_MAX = 20
 METADATA_VALUE_LENGTH_MAX = 500
-FAULTS_SHOWN_MAX = 50  # a refusal is not much longer than what it refuses
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -100,10 +105,7 @@ class Content(_Strict):
     sms: SmsContent
 
 
-class NotificationBody(_Strict):
-    """What to tell whom, and until when it is worth telling."""
-
-    recipient: Recipient
+class _WhatAndWhen(_Strict):
     category: Annotated[
         str,
         Field(
@@ -114,6 +116,9 @@ class NotificationBody(_Strict):
     ]
     content: Content
     channels: Annotated[list[Literal["sms"]], Field(min_length=1, max_length=1)] | None = None
+    strategy: Literal["all", "first"] | None = Field(
+        None, description="`first`: a channel only when the one before failed for good."
+    )
     not_before: Time | None = None
     expires_at: Time | None = None
     metadata: (
@@ -128,81 +133,86 @@ class NotificationBody(_Strict):
     ) = None
 
 
-class DeliveryAnswer(BaseModel):
-    """One channel's part of a notification."""
+class NotificationBody(_WhatAndWhen):
+    """What to tell whom, and until when it is worth telling."""
 
-    id: str
-    channel: str
-    state: str
-    scheduled_for: datetime | None
-    reason: str | None
-
-
-class AcceptedAnswer(BaseModel):
-    """The 202: it is committed. `durability` says where: on this database alone, or beyond."""
-
-    id: str
-    state: Literal["accepted"]
-    durability: Literal["local", "cross-region"]
-    deliveries: list[DeliveryAnswer]
-    warnings: list[str]
+    recipient: Recipient
+    dedupe_key: (
+        Annotated[
+            Text,
+            Field(
+                min_length=1,
+                max_length=DEDUPE_KEY_LENGTH_MAX,
+                description="For producers that make a new Idempotency-Key when they retry: one "
+                "notification per recipient, category and this, for a while.",
+            ),
+        ]
+        | None
+    ) = None
 
 
-class ProblemAnswer(BaseModel):
-    """RFC 9457, with a code to branch on and a pointer for each fault."""
+class ListBody(_WhatAndWhen):
+    """What to tell many, each once. `recipients` instead of `recipient`, and no `dedupe_key`."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[dict[str, str]]
-    request_id: str
-    retryable: bool
+    recipients: Annotated[list[Recipient], Field(min_length=1, max_length=RECIPIENTS_MAX)]
 
 
-def read(content: Any) -> NotificationBody:
+Body = NotificationBody | ListBody
+
+
+class BatchItem(NotificationBody):
+    """One notification of a batch, with the key that a request of its own would carry."""
+
+    idempotency_key: Annotated[
+        str, Field(min_length=1, max_length=KEY_LENGTH_MAX, pattern="^[ -~]*$")
+    ]
+
+
+class BatchBody(_Strict):
+    """Notifications, each accepted or refused on its own, as if each had been posted alone."""
+
+    notifications: Annotated[list[BatchItem], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+def read(content: Any) -> Body:
     """Validate parsed JSON; Problem `invalid_request` names every fault with its pointer."""
+    model: type[Body] = ListBody if is_list(content) else NotificationBody
     try:
-        return NotificationBody.model_validate(content)
+        body = model.model_validate(content)
     except ValidationError as error:
-        raise refused([_fault(detail) for detail in error.errors()]) from None
+        raise refused(faults_of(error)) from None
+    if isinstance(body, ListBody) and (twice := _twice(body.recipients)):
+        raise refused(twice)
+    return body
 
 
-def refused(faults: Sequence[Fault]) -> Problem:
-    """Return the problem of a request that breaks these rules."""
-    count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
-    shown = "see errors" if len(faults) <= FAULTS_SHOWN_MAX else f"the first {FAULTS_SHOWN_MAX}:"
-    return Problem("invalid_request", f"{count}; {shown}", faults=faults[:FAULTS_SHOWN_MAX])
+def read_item(content: Any) -> BatchItem:
+    """Validate one notification of a batch; Problem `invalid_request` as `read` has it."""
+    try:
+        return BatchItem.model_validate(content)
+    except ValidationError as error:
+        raise refused(faults_of(error)) from None
 
 
-def _fault(detail: ErrorDetails) -> Fault:
-    # Pydantic marks a bad dict key by "[key]" after it; the key itself is the place.
-    path = [part for part in detail["loc"] if part != "[key]"]
-    pointer = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
-    match detail["type"]:
-        case "extra_forbidden":
-            return Fault(pointer, "unknown field: remove it or mend its name")
-        case "missing":
-            return Fault(pointer, "is required")
-        case "string_too_long" | "string_too_short" | "too_long" | "too_short":
-            return Fault(pointer, _sized(detail))
-        case "string_pattern_mismatch":
-            return Fault(pointer, _PATTERN_RULES[str(path[-1])])
-        case _:
-            return Fault(pointer, detail["msg"][0].lower() + detail["msg"][1:])
+def read_batch(content: Any) -> list[Any]:
+    """Return the notifications of a batch as they came: each is validated on its own."""
+    try:
+        return _Batch.model_validate(content).notifications
+    except ValidationError as error:
+        raise refused(faults_of(error)) from None
 
 
-# What a pattern asks for, in words, by the field's name.
-_PATTERN_RULES = {
-    "category": "must be lower-case words and digits joined by . _ or -, like order.shipped",
-    "locale": "must be a language tag, like en-US",
-}
+class _Batch(_Strict):
+    notifications: Annotated[list[Any], Field(min_length=1, max_length=BATCH_MAX)]
 
 
-def _sized(detail: ErrorDetails) -> str:
-    bounds, given = detail.get("ctx", {}), detail["input"]
-    what = "characters" if isinstance(given, str) else "entries"
-    if "max_length" in bounds:
-        return f"must have at most {bounds['max_length']} {what}, has {len(given)}"
-    return f"must have at least {bounds['min_length']} {what}, has {len(given)}"
+def _twice(recipients: Sequence[Recipient]) -> list[Fault]:
+    """Return a fault for each number that is there already: nobody is told the same thing twice."""
+    first: dict[str, int] = {}
+    faults = []
+    for place, recipient in enumerate(recipients):
+        found = first.setdefault(recipient.phone, place)
+        if found != place:
+            rule = f"is the same number as /recipients/{found}: remove one"
+            faults.append(Fault(f"/recipients/{place}/phone", rule))
+    return faults

@@ -46,7 +46,9 @@ KINDS = {
         False,
         "Read the notification that `detail` names; do not send again.",
     ),
-    "body_too_large": Kind(413, "The body is too large", False, "At most 65,536 bytes."),
+    "body_too_large": Kind(
+        413, "The body is too large", False, "At most 65,536 bytes; 4,194,304 for many recipients."
+    ),
     "unsupported_media_type": Kind(
         415, "The body is of the wrong type", False, "Content-Type: application/json."
     ),
@@ -94,10 +96,10 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
 
 
-def answer(problem: Problem, request_id: str) -> Response:
-    """Return a problem as application/problem+json."""
+def content(problem: Problem, request_id: str) -> dict[str, object]:
+    """Return what a problem says, by RFC 9457."""
     kind = KINDS[problem.code]
-    body = {
+    return {
         "type": f"/docs#{problem.code}",
         "title": kind.title,
         "status": kind.status,
@@ -107,9 +109,15 @@ def answer(problem: Problem, request_id: str) -> Response:
         "request_id": request_id,
         "retryable": kind.retryable,
     }
+
+
+def answer(problem: Problem, request_id: str) -> Response:
+    """Return a problem as application/problem+json."""
+    status = KINDS[problem.code].status
     headers = {"X-Request-Id": request_id}
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
-    if kind.status == 401:
+    if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body), kind.status, headers, "application/problem+json")
+    body = orjson.dumps(content(problem, request_id))
+    return Response(body, status, headers, "application/problem+json")

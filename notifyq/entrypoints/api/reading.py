@@ -1,5 +1,6 @@
 """Reading a request: who asks, under which key, what. Everything wrong is a Problem."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -17,6 +18,7 @@ from notifyq.entrypoints.api.problems import Fault, Problem
 from notifyq.store.tenants import Holder
 
 BODY_BYTES_MAX = 65_536
+BULK_BYTES_MAX = 4_194_304  # of a list of recipients, or a batch
 # How long a key that was looked up is believed: a revoked key is refused within this.
 HOLDER_CACHE_S = 5.0
 HOLDERS_MAX = 10_000
@@ -61,6 +63,32 @@ class Doorkeeper:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """How much of a body is read: bytes_max; more where its beginning names this field."""
+
+    bytes_max: int = BODY_BYTES_MAX
+    more_for: str | None = None
+
+    def beyond(self, beginning: bytes) -> int:
+        """Return how many bytes are read of a body that begins so."""
+        more = self.more_for is not None and f'"{self.more_for}"'.encode() in beginning
+        return BULK_BYTES_MAX if more else self.bytes_max
+
+    def refusal(self, size_bytes: int) -> Problem:
+        """Return the problem of a body that is longer than what is read."""
+        most = f"at most {self.bytes_max} are read"
+        if self.more_for is not None:
+            most += f", or {BULK_BYTES_MAX} if the first {self.bytes_max} name {self.more_for!r}"
+        return Problem("body_too_large", f"{size_bytes} bytes; {most}")
+
+
+SMALL = Limit()
+BATCH = Limit(BULK_BYTES_MAX)
+# Nobody's 4 MiB are read before it is clear that they are a list's.
+NOTIFICATION = Limit(BODY_BYTES_MAX, "recipients")
+
+
+@dataclass(frozen=True, slots=True)
 class Json:
     """A parsed body, and the same in the form that is hashed."""
 
@@ -68,37 +96,77 @@ class Json:
     canonical: bytes
 
 
-async def read_json(request: Request) -> Json:
+async def read_json(request: Request, limit: Limit = SMALL) -> Json:
     """Return the JSON body; Problem for a wrong type, too many bytes, or no JSON."""
+    raw = await read_raw(request, limit)
+    if len(raw) <= BODY_BYTES_MAX:
+        return _json(raw)
+    found = await asyncio.to_thread(_json, raw)  # tenths of a second: others are answered
+    if limit.more_for is not None and not is_list(found.content):
+        raise limit.refusal(len(raw))  # the word was somewhere, but it names no list
+    return found
+
+
+async def read_raw(request: Request, limit: Limit) -> bytes:
+    """Return the body of a request that says it is JSON; Problem if it is not, or too long."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("unsupported_media_type", f"got {media_type or 'no Content-Type'!r}")
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem("unsupported_media_type", "send the body without Content-Encoding")
-    raw = await read_body(request)
+    return await read_body(request, limit)
+
+
+def is_list(content: Any) -> bool:
+    """Whether a parsed body asks for many recipients."""
+    return isinstance(content, dict) and "recipients" in content
+
+
+def parse(raw: bytes) -> Any:
+    """Return what JSON says; Problem `not_json` if it is none, or says it twice."""
     try:
         orjson.loads(raw)  # the stricter reader; the other one shows names that are there twice
-        content = json.loads(raw, object_pairs_hook=_unique)
-        return Json(content, rfc8785.dumps(content))
+        return json.loads(raw, object_pairs_hook=_unique)
     except orjson.JSONDecodeError as error:
         raise Problem(
             "not_json", f"line {error.lineno}, column {error.colno}: {error.msg}"
         ) from None
+    except RecursionError as error:
+        raise _incomparable(error) from None
+
+
+def canonical(content: Any) -> bytes:
+    """Return parsed JSON in its RFC 8785 form; Problem `not_json` if it has none."""
+    try:
+        return rfc8785.dumps(content)
     except (rfc8785.CanonicalizationError, RecursionError) as error:
-        raise Problem("not_json", f"not JSON that can be compared (RFC 8785): {error}") from None
+        raise _incomparable(error) from None
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the raw body; Problem `body_too_large` beyond BODY_BYTES_MAX."""
+def _json(raw: bytes) -> Json:
+    content = parse(raw)
+    return Json(content, canonical(content))
+
+
+def _incomparable(error: Exception) -> Problem:
+    return Problem("not_json", f"not JSON that can be compared (RFC 8785): {error}")
+
+
+async def read_body(request: Request, limit: Limit = SMALL) -> bytes:
+    """Return the raw body; Problem `body_too_large` beyond the limit."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise _too_large(int(declared))
+    most = BULK_BYTES_MAX if limit.more_for is not None else limit.bytes_max
+    if declared.isdigit() and int(declared) > most:
+        raise limit.refusal(int(declared))
     raw = bytearray()
+    most = limit.bytes_max
     try:
         async for chunk in request.stream():
             raw += chunk
-            if len(raw) > BODY_BYTES_MAX:
-                raise _too_large(len(raw))
+            if len(raw) > most:
+                most = limit.beyond(bytes(raw[: limit.bytes_max]))
+            if len(raw) > most:
+                raise limit.refusal(len(raw))
     except ClientDisconnect:
         raise Problem("not_json", "the client went away in the middle of the body") from None
     return bytes(raw)
@@ -118,9 +186,16 @@ def check_key(key: str) -> str:
     """Return a key that keeps the rule; Problem otherwise."""
     if not 1 <= len(key) <= KEY_LENGTH_MAX:
         raise _bad_key(f"must have 1 to {KEY_LENGTH_MAX} characters, has {len(key)}")
-    if not all(" " <= character <= "~" for character in key):
+    if not is_key(key):
         raise _bad_key("must be printable ASCII")
     return key
+
+
+def is_key(key: object) -> bool:
+    """Whether this is an idempotency key that keeps the rule."""
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH_MAX:
+        return False
+    return all(" " <= character <= "~" for character in key)
 
 
 def _unquoted(text: str) -> str:
@@ -147,7 +222,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _bad_key(rule: str) -> Problem:
     return Problem("invalid_idempotency_key", rule, faults=[Fault("/idempotency_key", rule)])
-
-
-def _too_large(size_bytes: int) -> Problem:
-    return Problem("body_too_large", f"{size_bytes} bytes; at most {BODY_BYTES_MAX} are read")

@@ -1,4 +1,4 @@
-"""The claim loop of one lane, and its bounded sends."""
+"""The claim loop of one lane, its bounded sends, and the loops beside it."""
 
 import asyncio
 import logging
@@ -14,11 +14,13 @@ import psycopg
 from notifyq.domain.ids import new_notification_id
 from notifyq.domain.model import Post, Ready
 from notifyq.domain.provider import Provider
+from notifyq.entrypoints.worker.looking_up import look_up_forever
 from notifyq.entrypoints.worker.sending import SendRules, boottime_s, send
 from notifyq.entrypoints.worker.settling import Settler
 from notifyq.errors import FenceLost
 from notifyq.running import first_of, keep_running
 from notifyq.services.deliver import Turn, begin_due, disown_unsent
+from notifyq.services.reconcile import LookUpRules
 from notifyq.services.settle import Ended, SettleRules
 from notifyq.store import fence
 from notifyq.store.db import Conn, DatabaseClock, Unknown
@@ -45,6 +47,12 @@ class LaneRules:
     send: SendRules
     settle: SettleRules
     max_in_flight: int
+
+    @property
+    def look_up(self) -> LookUpRules:
+        """What bounds its look-ups."""
+        doubt, send = self.settle.doubt, self.send
+        return LookUpRules(doubt.look_up_s, send.timeout_s, send.sender, self.settle.dedupe_days)
 
 
 class LaneWorker:
@@ -88,12 +96,15 @@ class LaneWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; returns when every send has ended and was settled."""
         settling = asyncio.create_task(self._settler.run())
+        looking = asyncio.create_task(self._look_up())
         await keep_running(
             f"claim.{self._provider.name}",
             lambda: self._claim_until(stop),
             pause_s=BROKEN_S,
             stop=stop,
         )
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
         while self._sends:
             await asyncio.wait(self._sends)
         # A result that cannot be written within a lease is overtaken by it anyway.
@@ -103,6 +114,16 @@ class LaneWorker:
             _log.error("event=drain.unfinished lane=%s", self._provider.name)
         settling.cancel()
         await asyncio.gather(settling, return_exceptions=True)
+
+    async def _look_up(self) -> None:
+        await look_up_forever(
+            self._connect,
+            self._provider,
+            self._rules.look_up,
+            cell=self.post.cell,
+            lane=self.post.lane,
+            new_id=self._new_id,
+        )
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         async with await self._connect() as conn:

@@ -1,0 +1,143 @@
+"""From a valid body to what accept takes: settings are looked up, times are bounded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from notifyq.domain.asking import Ask, Dedupe, Part, Planned, in_turn
+from notifyq.domain.idempotency import dedupe_mark, hash_key
+from notifyq.domain.ids import public_id
+from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel
+from notifyq.domain.states import Reason, State
+from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody, Recipient, refused
+from notifyq.entrypoints.api.problems import Fault, Problem
+from notifyq.store.tenants import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides whether a valid body can be taken: settings, as these routes need them."""
+
+    categories: Mapping[str, Category]
+    lanes: Callable[[Channel, bool], int | None]  # the lane to plan, live or test
+    speaks: Callable[[Channel, str, bool], bool]  # whether a sender of the brand is there
+    longest_hold_days: int
+    dedupe_window_s: int
+
+
+def ask_of(
+    body: Body, holder: Holder, *, key: str, asked: bytes, now: datetime, rules: Rules
+) -> Ask:
+    """Return what a valid body asks for; Problem if it cannot be taken here and now.
+
+    asked: the request's fingerprint.
+    """
+    category = rules.categories.get(body.category) or Category(body.category)
+    not_before, expires_at = _times(body, category, now, rules.longest_hold_days)
+    channel = Channel.SMS
+    lane = rules.lanes(channel, holder.test)
+    if lane is None:
+        mode = "test" if holder.test else "live"
+        raise Problem("no_route", f"no provider serves {channel} for {mode} keys here")
+    if not rules.speaks(channel, holder.brand, holder.test):
+        raise Problem("no_sender", f"no sender of brand {holder.brand} for {channel}")
+    strategy = body.strategy or "all"
+    text = body.content.sms.body
+    return Ask(
+        cell=holder.cell,
+        tenant_id=holder.tenant_id,
+        brand=holder.brand,
+        test=holder.test,
+        key_hash=hash_key(key),
+        fingerprint=asked,
+        category=category,
+        recipient=body.recipient.id if isinstance(body, NotificationBody) else None,
+        metadata=orjson.dumps(body.metadata).decode() if body.metadata else None,
+        not_before=not_before,
+        expires_at=expires_at,
+        parts=tuple(
+            part
+            for recipient in _recipients(body)
+            for part in in_turn([Part(channel, lane, recipient.phone, text)], strategy)
+        ),
+        warnings=_warnings(body.category, rules),
+        recipients=len(body.recipients) if isinstance(body, ListBody) else None,
+        dedupe=_dedupe(body, holder, rules),
+    )
+
+
+def render_accepted(planned: Planned, *, durability: str) -> bytes:
+    """Return the 202's body, as it is stored and replayed."""
+    ask = planned.ask
+    named = public_id("ntf", ask.cell, planned.notification_id)
+    head = {"id": named, "state": "accepted", "durability": durability}
+    if ask.recipients is None:
+        rest: dict[str, object] = {"deliveries": _deliveries(planned)}
+    else:
+        url = f"/v1/notifications/{named}/deliveries"
+        rest = {"recipients": ask.recipients, "deliveries_url": url}
+    return orjson.dumps({**head, **rest, "warnings": ask.warnings})
+
+
+def _deliveries(planned: Planned) -> list[dict[str, object]]:
+    ask = planned.ask
+    held = ask.not_before.isoformat() if ask.not_before and planned.reason else None
+    return [
+        {
+            "id": public_id("dlv", ask.cell, delivery),
+            "channel": part.channel,
+            "state": State.STANDBY if part.standby else State.PENDING,
+            "scheduled_for": held,
+            "reason": Reason.EARLIER_CHANNEL if part.standby else planned.reason,
+        }
+        for delivery, part in zip(planned.delivery_ids, ask.parts, strict=True)
+    ]
+
+
+def _recipients(body: Body) -> Sequence[Recipient]:
+    return body.recipients if isinstance(body, ListBody) else [body.recipient]
+
+
+def _dedupe(body: Body, holder: Holder, rules: Rules) -> Dedupe | None:
+    if not isinstance(body, NotificationBody) or body.dedupe_key is None:
+        return None
+    mark = dedupe_mark(
+        test=holder.test,
+        recipient=body.recipient.id,
+        phone=body.recipient.phone,
+        category=body.category,
+        dedupe_key=body.dedupe_key,
+    )
+    return Dedupe(mark, rules.dedupe_window_s)
+
+
+def _warnings(category: str, rules: Rules) -> tuple[str, ...]:
+    if category in rules.categories:
+        return ()
+    return (f"category {category} is not configured; it is treated as transactional",)
+
+
+def _times(
+    body: Body, category: Category, now: datetime, longest_hold_days: int
+) -> tuple[datetime | None, datetime]:
+    """Return (not_before, expires_at), both checked against each other and the clock."""
+    faults = []
+    start = max(now, body.not_before or now)
+    longest_hold = now + timedelta(days=longest_hold_days)
+    if start > longest_hold:
+        faults.append(Fault("/not_before", f"must be within {longest_hold_days} days from now"))
+        start = longest_hold
+    longest_s = LIFETIME_S_MAX[category.message_class]
+    expires_at = body.expires_at or start + timedelta(seconds=category.expires_in_s)
+    if expires_at <= now:
+        faults.append(Fault("/expires_at", "is past: it must lie in the future"))
+    elif expires_at <= start:
+        faults.append(Fault("/expires_at", "must be later than not_before"))
+    elif expires_at > start + timedelta(seconds=longest_s):
+        rule = f"must be at most {longest_s} s after now or not_before for class "
+        faults.append(Fault("/expires_at", rule + category.message_class))
+    if faults:
+        raise refused(faults)
+    return (body.not_before if start > now else None), expires_at

@@ -1,0 +1,123 @@
+"""POST /v1/notifications/batch: many notifications, each under a key of its own.
+
+Each gets what it would have got alone, its replay included: the fingerprint is that of its body
+without the key. One that is refused is no matter to the others.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from notifyq.domain.asking import Ask, operation_of
+from notifyq.domain.idempotency import Answer, fingerprint, hash_key
+from notifyq.entrypoints.api.asks import Rules, ask_of
+from notifyq.entrypoints.api.body import read_batch, read_item
+from notifyq.entrypoints.api.bulk import Bulk
+from notifyq.entrypoints.api.gather import Busy
+from notifyq.entrypoints.api.notifications import RETRY_AFTER_S, SEND, not_accepted
+from notifyq.entrypoints.api.problems import Problem, content
+from notifyq.entrypoints.api.reading import (
+    BATCH,
+    Doorkeeper,
+    canonical,
+    is_key,
+    parse,
+    read_raw,
+)
+from notifyq.services.accept import Reply, recall_each
+from notifyq.store.db import Pool
+from notifyq.store.tenants import Holder
+
+_KEY = "idempotency_key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One notification of a batch: what it asks for, or why it is refused."""
+
+    ask: Ask | None = None
+    problem: Problem | None = None
+    key: str | None = None  # of a refused one, where it can be read
+    asked: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRoute:
+    """The route of batches."""
+
+    doorkeeper: Doorkeeper
+    bulk: Bulk
+    pool: Pool
+    now: Callable[[], datetime]
+    rules: Rules
+
+    async def post(self, request: Request) -> Response:
+        """Accept what can be accepted: 200 with a result each, after their commits."""
+        holder = await self.doorkeeper.admit(request, SEND)
+        raw = await read_raw(request, BATCH)
+        items = await asyncio.to_thread(self._items, raw, holder)
+        asks = [item.ask for item in items if item.ask is not None]
+        try:
+            replies = iter(await self.bulk.take_batch(asks) if asks else [])
+        except Busy:
+            why = "too many requests are waiting"
+            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S) from None
+        known = await self._known(items, holder)
+        given = [
+            next(replies) if item.ask else known.get(index) or item.problem
+            for index, item in enumerate(items)
+        ]
+        request_id: str = request.state.request_id
+        results = [_result(index, got, holder.cell, request_id) for index, got in enumerate(given)]
+        return Response(orjson.dumps({"results": results}), media_type="application/json")
+
+    def _items(self, raw: bytes, holder: Holder) -> list[_Item]:
+        now = self.now()
+        return [self._item(one, holder, now) for one in read_batch(parse(raw))]
+
+    def _item(self, one: Any, holder: Holder, now: datetime) -> _Item:
+        found = _Item()
+        try:
+            if isinstance(one, dict) and is_key(one.get(_KEY)):
+                rest = {name: value for name, value in one.items() if name != _KEY}
+                found = _Item(key=one[_KEY], asked=fingerprint(canonical(rest)))
+            item = read_item(one)
+            key = item.idempotency_key
+            asked = found.asked
+            return _Item(ask_of(item, holder, key=key, asked=asked, now=now, rules=self.rules))
+        except Problem as problem:
+            return replace(found, problem=problem)
+
+    async def _known(self, items: list[_Item], holder: Holder) -> dict[int, Reply]:
+        """Return what refused ones get whose keys are known: what was accepted stays accepted."""
+        operation = operation_of(holder.test)
+        refused = {
+            index: ((holder.tenant_id, operation, hash_key(item.key)), item.asked)
+            for index, item in enumerate(items)
+            if item.problem is not None and item.key is not None
+        }
+        if not refused:
+            return {}
+        async with self.pool.connection() as conn:
+            found = await recall_each(conn, list(refused.values()), cell=holder.cell)
+        return {
+            index: reply for index, reply in zip(refused, found, strict=True) if reply is not None
+        }
+
+
+def _result(
+    index: int, got: Reply | Problem | None, cell: int, request_id: str
+) -> dict[str, object]:
+    if isinstance(got, Answer):
+        body: object = orjson.Fragment(got.body)
+        return {"index": index, "status": got.status, "replayed": got.replayed, "body": body}
+    assert got is not None  # what is not asked for has a problem
+    problem = got if isinstance(got, Problem) else not_accepted(got, cell)
+    body = content(problem, request_id)
+    return {"index": index, "status": body["status"], "replayed": False, "body": body}

@@ -1,0 +1,183 @@
+"""Cancel: a producer calls a notification back. It says of each delivery what that came to.
+
+Canceled: its job, or its place behind another channel, was taken, so it will never be sent.
+Requested: it is on its way, so this attempt may reach somebody; none comes after it. Too late: it
+is at rest. What was done stays done: asking again is safe, and says how it stands by then.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from uuid import UUID
+
+import psycopg
+
+from notifyq.domain.model import Channel
+from notifyq.domain.states import AT_REST, State
+from notifyq.store import cancels
+from notifyq.store.cancels import By, Part
+from notifyq.store.db import Committed, Conn, Unknown, transact
+
+BATCH = 100  # deliveries in one transaction
+
+
+class Came(StrEnum):
+    """What calling a delivery back came to."""
+
+    CANCELED = "canceled"
+    REQUESTED = "requested"
+    TOO_LATE = "too_late"
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A delivery that was called back."""
+
+    delivery_id: UUID
+    channel: Channel
+    state: str  # as it is now
+    came: Came
+
+
+class Running:
+    """The notification is still being accepted; it can be called back once that is over."""
+
+
+async def cancel(
+    conn: Conn, notification_id: UUID, by: By, *, cell: int, new_id: Callable[[], UUID]
+) -> list[Called] | Running | Unknown:
+    """Call back every delivery of a notification, in order.
+
+    psycopg.errors.LockNotAvailable: somebody holds a delivery for long; nothing of it was changed,
+    and what was done before it stays.
+    """
+
+    async def look(conn: Conn) -> list[Part] | None:
+        # In this order: what is not running now has all its deliveries in the next statement.
+        if await cancels.is_running(conn, notification_id, cell=cell):
+            return None
+        return await cancels.parts(conn, notification_id, cell=cell)
+
+    found = await transact(conn, look)
+    if isinstance(found, Unknown):
+        return found
+    if found.value is None:
+        return Running()
+    called = []
+    caller = _Caller(conn, by, cell, new_id)
+    for start in range(0, len(found.value), BATCH):
+        batch = found.value[start : start + BATCH]
+        taken = await caller.take([p for p in batch if p.state in (State.PENDING, State.STANDBY)])
+        if isinstance(taken, Unknown):
+            return taken
+        for part in batch:
+            told = await caller.tell(part, part.delivery_id in taken)
+            if isinstance(told, Unknown):
+                return told
+            called.append(told)
+    return called
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    conn: Conn
+    by: By
+    cell: int
+    new_id: Callable[[], UUID]
+
+    async def take(self, due: Sequence[Part]) -> set[UUID] | Unknown:
+        """Cancel what has a job or a standby row; return these deliveries."""
+        if not due:
+            return set()
+
+        async def work(conn: Conn) -> set[UUID]:
+            jobs: set[UUID] = set()
+            for channel, parts in groupby(sorted(due, key=_by_channel), key=lambda p: p.channel):
+                ids = [part.delivery_id for part in parts]
+                jobs |= await cancels.take_jobs(
+                    conn, ids, cell=self.cell, channel=channel, wait=True
+                )
+            behind = {part.delivery_id for part in due if part.state is State.STANDBY}
+            wanted = sorted(jobs | behind)
+            locked = await cancels.lock(conn, wanted, cell=self.cell) if wanted else {}
+            waiting = [at for at, (state, _) in locked.items() if state is State.STANDBY]
+            taken = await cancels.take_standby(conn, waiting, cell=self.cell) if waiting else set()
+            taken |= {at for at in jobs if locked[at][0] is State.PENDING}
+            await self._cancel(conn, sorted(taken))
+            return taken
+
+        try:
+            fate = await transact(self.conn, work)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if len(due) == 1:
+                raise
+            return await self._one_by_one(due)
+        return fate.value if isinstance(fate, Committed) else fate
+
+    async def _one_by_one(self, due: Sequence[Part]) -> set[UUID] | Unknown:
+        """Take each alone: only one that is really held is in the way."""
+        taken: set[UUID] = set()
+        for part in due:
+            found = await self.take([part])
+            if isinstance(found, Unknown):
+                return found
+            taken |= found
+        return taken
+
+    async def tell(self, part: Part, taken: bool) -> Called | Unknown:
+        """Say what became of a delivery; mark it if it is on its way."""
+        if taken:
+            return _called(part, State.CANCELED)
+        if part.state in AT_REST - {State.STANDBY}:
+            return _called(part, part.state)
+
+        async def work(conn: Conn) -> Called:
+            at = part.delivery_id
+            locked = await cancels.lock(conn, [at], cell=self.cell)
+            state, _ = locked.get(at, (part.state, False))
+            if state in AT_REST - {State.STANDBY}:
+                return _called(part, state)
+            # Nobody makes a job for a locked delivery; one that a worker holds is the worker's,
+            # who begins, or reads the mark.
+            if await self._take_one(conn, part, state):
+                await self._cancel(conn, [at])
+                return _called(part, State.CANCELED)
+            is_open = await cancels.request(
+                conn, at, self.by, cell=self.cell, intervention_id=self.new_id()
+            )
+            shown = "sending" if is_open and state is State.PENDING else state
+            return Called(at, part.channel, shown, Came.REQUESTED)
+
+        fate = await transact(self.conn, work)
+        return fate.value if isinstance(fate, Committed) else fate
+
+    async def _take_one(self, conn: Conn, part: Part, state: State) -> bool:
+        if state is State.STANDBY:
+            return bool(await cancels.take_standby(conn, [part.delivery_id], cell=self.cell))
+        if state is not State.PENDING:
+            return False
+        found = await cancels.take_jobs(
+            conn, [part.delivery_id], cell=self.cell, channel=part.channel, wait=False
+        )
+        return bool(found)
+
+    async def _cancel(self, conn: Conn, ids: Sequence[UUID]) -> None:
+        if ids:
+            await cancels.cancel(
+                conn,
+                ids,
+                self.by,
+                cell=self.cell,
+                event_ids=[self.new_id() for _ in ids],
+                intervention_ids=[self.new_id() for _ in ids],
+            )
+
+
+def _called(part: Part, state: State) -> Called:
+    came = Came.CANCELED if state is State.CANCELED else Came.TOO_LATE
+    return Called(part.delivery_id, part.channel, state, came)
+
+
+def _by_channel(part: Part) -> tuple[str, UUID]:
+    return part.channel, part.delivery_id

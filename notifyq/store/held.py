@@ -1,0 +1,70 @@
+"""A delivery held with all its attempts, before somebody changes it by hand.
+
+In everybody's order: attempts by number, then their delivery. Each in a statement of its own: one
+that waited for a lock sees in its older snapshot what stood there before. What comes after them
+(consent, dead letter, timers, job) is never held by anybody who waits for these.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from notifyq.domain.interventions import Tried
+from notifyq.domain.model import Channel
+from notifyq.domain.states import AttemptOutcome, State
+from notifyq.store.db import Conn
+
+# Purpose: hold a delivery's attempts, so that no evidence about them comes between looking and
+# writing: late evidence changes neither the state nor the dead letter.
+LOCK_ATTEMPTS: LiteralString = """
+SELECT number, outcome::text, lane, late_at IS NOT NULL, send_by <= now()
+  FROM attempt
+ WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
+ ORDER BY number
+   FOR NO KEY UPDATE
+"""
+LOCK_DELIVERY: LiteralString = """
+SELECT d.state::text, d.channel::text, d.brand, d.address_key, d.expires_at,
+       d.cancel_requested_at IS NOT NULL, now(),
+       EXISTS (SELECT 1 FROM content c
+                WHERE c.cell = d.cell AND c.delivery_id = d.id)
+  FROM delivery d
+ WHERE d.cell = %(cell)s::int2 AND d.id = %(delivery_id)s::uuid
+   FOR NO KEY UPDATE OF d
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted(Tried):
+    """An attempt whose row is locked."""
+
+    lease_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery and its attempts, all of them locked."""
+
+    attempts: tuple[Attempted, ...]  # by number
+    state: State
+    channel: Channel
+    brand: str
+    address_key: bytes
+    expires_at: datetime
+    cancel_requested: bool
+    now: datetime  # the transaction's time
+    has_content: bool
+
+
+async def hold(conn: Conn, delivery_id: UUID, *, cell: int) -> Held | None:
+    """Lock a delivery with its attempts; None if there is no such delivery."""
+    which = {"cell": cell, "delivery_id": delivery_id}
+    attempts = tuple(
+        Attempted(number, AttemptOutcome(outcome), lane, late, over)
+        for number, outcome, lane, late, over in await (
+            await conn.execute(LOCK_ATTEMPTS, which)
+        ).fetchall()
+    )
+    row = await (await conn.execute(LOCK_DELIVERY, which)).fetchone()
+    return Held(attempts, State(row[0]), Channel(row[1]), *row[2:]) if row else None

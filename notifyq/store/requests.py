@@ -1,0 +1,129 @@
+"""Requests as rows: which part of a planned request goes into which column."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifyq.domain.asking import Planned
+from notifyq.domain.idempotency import ACCEPTED_STATUS
+from notifyq.domain.states import Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One request's key, and the notification that it stands for if it is new."""
+
+    tenant_id: int
+    operation: str
+    key_hash: bytes
+    fingerprint: bytes
+    notification_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """What is answered, now and to every replay."""
+
+    tenant_id: int
+    notification_id: UUID
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRow:
+    """What was asked for."""
+
+    notification_id: UUID
+    tenant_id: int
+    test: bool
+    message_class: str
+    category: str
+    recipient: str | None
+    metadata: str | None
+    not_before: datetime | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """Its part for one channel and one address, with the job that makes it due."""
+
+    delivery_id: UUID
+    tenant_id: int
+    channel: str
+    criticality: int
+    lane: int
+    brand: str
+    program: str
+    address: str
+    body: str
+    due: datetime | None  # None: at once, by the database's clock
+    not_before: datetime | None
+    expires_at: datetime
+    reason: str | None
+    resend_after_s: int | None
+    state: str
+
+
+def key_row(planned: Planned) -> KeyRow:
+    """Return the key's row."""
+    ask = planned.ask
+    return KeyRow(*ask.key, ask.fingerprint, planned.notification_id)
+
+
+def answer_row(planned: Planned, body: bytes) -> AnswerRow:
+    """Return the row of the 202."""
+    return AnswerRow(planned.ask.tenant_id, planned.notification_id, ACCEPTED_STATUS, body)
+
+
+def notification_row(planned: Planned) -> NotificationRow:
+    """Return the notification's row."""
+    ask = planned.ask
+    return NotificationRow(
+        planned.notification_id,
+        ask.tenant_id,
+        ask.test,
+        ask.category.message_class,
+        ask.category.name,
+        ask.recipient,
+        ask.metadata,
+        ask.not_before,
+        ask.expires_at,
+    )
+
+
+def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
+    """Return the rows of the deliveries at these places of the request's parts."""
+    ask = planned.ask
+    due = ask.not_before if planned.reason is not None else None
+    return [
+        DeliveryRow(
+            planned.delivery_ids[place],
+            ask.tenant_id,
+            part.channel,
+            ask.category.criticality,
+            part.lane,
+            ask.brand,
+            ask.category.program,
+            part.address,
+            part.body,
+            due,
+            ask.not_before,
+            ask.expires_at,
+            Reason.EARLIER_CHANNEL if part.standby else planned.reason,
+            ask.category.resend_after_s,
+            State.STANDBY if part.standby else State.PENDING,
+        )
+        for place in places
+        for part in (ask.parts[place],)
+    ]
+
+
+def columns(prefix: str, kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Turn rows of a kind into one array per column, as unnest wants them."""
+    return {
+        prefix + field.name: [getattr(row, field.name) for row in rows] for field in fields(kind)
+    }

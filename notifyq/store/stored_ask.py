@@ -1,0 +1,92 @@
+"""A valid request as bytes, for whoever goes on with it: the ids and the answer are in it too.
+
+The version is the first thing in it. What is stored outlives a release, so an older version stays
+readable until none can be left; what cannot be read is told, and never guessed at.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifyq.domain.asking import Ask, Part, Planned, planned_as
+from notifyq.domain.model import Category, Channel, MessageClass
+
+VERSION = 1
+
+
+class BadAsk(Exception):
+    """The bytes are no request that this version can read."""
+
+
+def pack(planned: Planned, answer: bytes) -> bytes:
+    """Return a planned request and the answer to it as bytes."""
+    ask = planned.ask
+    bodies = list(dict.fromkeys(part.body for part in ask.parts))  # mostly one, for all of them
+    places = {body: place for place, body in enumerate(bodies)}
+    content = {
+        "version": VERSION,
+        "notification_id": planned.notification_id.hex,
+        "held": planned.reason is not None,
+        "answer": answer.decode(),
+        "cell": ask.cell,
+        "tenant_id": ask.tenant_id,
+        "brand": ask.brand,
+        "test": ask.test,
+        "key_hash": ask.key_hash.hex(),
+        "fingerprint": ask.fingerprint.hex(),
+        "category": asdict(ask.category),
+        "recipient": ask.recipient,
+        "metadata": ask.metadata,
+        "not_before": ask.not_before and ask.not_before.isoformat(),
+        "expires_at": ask.expires_at.isoformat(),
+        "recipients": ask.recipients,
+        "bodies": bodies,
+        "parts": [[p.channel, p.lane, p.address, places[p.body], p.standby] for p in ask.parts],
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def unpack(stored: bytes) -> tuple[Planned, bytes]:
+    """Return what was packed; BadAsk if it cannot be read."""
+    try:
+        content = json.loads(stored)
+        if content["version"] != VERSION:
+            raise BadAsk(f"version {content['version']} is not known here")
+        return _planned(content), content["answer"].encode()
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise BadAsk(f"{type(error).__name__}: {error}") from error
+
+
+def _planned(content: dict[str, Any]) -> Planned:
+    not_before = content["not_before"]
+    ask = Ask(
+        cell=content["cell"],
+        tenant_id=content["tenant_id"],
+        brand=content["brand"],
+        test=content["test"],
+        key_hash=bytes.fromhex(content["key_hash"]),
+        fingerprint=bytes.fromhex(content["fingerprint"]),
+        category=_category(content["category"]),
+        recipient=content["recipient"],
+        metadata=content["metadata"],
+        not_before=not_before and datetime.fromisoformat(not_before),
+        expires_at=datetime.fromisoformat(content["expires_at"]),
+        parts=tuple(_parts(content)),
+        warnings=(),  # they are in the answer
+        recipients=content["recipients"],
+    )
+    return planned_as(ask, UUID(content["notification_id"]), held=content["held"])
+
+
+def _category(content: dict[str, Any]) -> Category:
+    return Category(**{**content, "message_class": MessageClass(content["message_class"])})
+
+
+def _parts(content: dict[str, Any]) -> list[Part]:
+    bodies = content["bodies"]
+    return [
+        Part(Channel(channel), lane, address, bodies[place], standby)
+        for channel, lane, address, place, standby in content["parts"]
+    ]

@@ -1,0 +1,16 @@
+"""Every scenario: reading this module fills the registry."""
+
+from tests.crash.points import (
+    accepting,
+    asking_again,
+    by_hand,
+    delivering,
+    hearing,
+    listing,
+    tending,
+)
+from tests.crash.points.registry import SCENARIOS
+
+MODULES = (accepting, asking_again, by_hand, delivering, hearing, listing, tending)
+
+__all__ = ["MODULES", "SCENARIOS"]

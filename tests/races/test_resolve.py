@@ -1,0 +1,111 @@
+"""A person's word meets a callback, and another person's word, in every order."""
+
+from typing import Any
+
+import pytest
+
+from notifyq.domain.doubts import Claim, Objection
+from notifyq.domain.model import RANK_DELIVERED
+from notifyq.domain.outcome import InDoubt
+from notifyq.services.resolve import Answer, Witness, resolve
+from notifyq.store import db, doubts, held
+from notifyq.store.db import Conn
+from tests.races.interleave import END, ONE, TO_COMMIT, Session, merges, named, run
+from tests.store import helpers as h
+
+SAYS = {claim: Witness(claim, "jo", "asked", "the console says so") for claim in Claim}
+RESOLVE = [ONE, ONE, ONE, END]  # attempts, delivery, write, commit
+RECEIPT = [ONE, TO_COMMIT, END]  # lock, the rest, commit
+ORDERS = merges([len(RESOLVE), len(RECEIPT)])
+
+
+async def callback_counts(url: str, order: tuple[int, ...], claim: Claim) -> bool:
+    """Whether a delivery that arrived is delivered, whatever a person said, and is due no more."""
+    async with (
+        await db.connect(url) as first,
+        await db.connect(url) as second,
+        h.looking(url) as look,
+    ):
+        shop, phone = await h.own_shop(look)
+        (ready,) = await h.begun(first, shop, h.make_ask(shop, to=phone), lease_s=-1.0)
+        at = ready.due.delivery_id
+        await h.settled(first, h.post_of(shop), (ready, InDoubt("cut")))
+
+        async def says(conn: Conn) -> Any:
+            return await resolve(conn, at, SAYS[claim], cell=0, new_id=h.new_id)
+
+        async def arrives(conn: Conn) -> Any:
+            await h.told(conn, h.receipt_for(at, 1, RANK_DELIVERED), shop.lane.provider)
+
+        one, two = Session("person", first, says), Session("callback", second, arrives)
+        trace = await run(order, [(one, RESOLVE), (two, RECEIPT)], look)
+        assert (one.error, two.error) == (None, None)
+        assert isinstance(one.result, Answer)
+        assert await h.faults(look) == []
+        came_first = trace.index("callback committed") < trace.index("person committed")
+        assert (one.result.objection is Objection.NO_DOUBT) is came_first
+        noted = "SELECT count(*) FROM intervention WHERE delivery_id = %(at)s"
+        assert await h.one(look, noted, at=at) == (0 if came_first else 1)
+        after = await h.standing(look, at)
+        return (after.state, after.jobs, after.timers) == ("delivered", 0, 0)
+
+
+@pytest.mark.parametrize("claim", Claim)
+@pytest.mark.parametrize("order", ORDERS, ids=[named("Pc", order) for order in ORDERS])
+async def test_a_callback_that_came_first_wins_and_one_that_comes_later_corrects(
+    shared_url: str, order: tuple[int, ...], claim: Claim
+) -> None:
+    assert await callback_counts(shared_url, order, claim)
+
+
+@pytest.mark.parametrize("claim", Claim)
+async def test_without_holding_them_and_without_the_condition_evidence_is_written_over(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, claim: Claim
+) -> None:
+    """Either of the two keeps it; with neither, somebody's word stands above a receipt."""
+    attempts = h.mutated(held.LOCK_ATTEMPTS, ("   FOR NO KEY UPDATE\n", ""))
+    delivery = h.mutated(held.LOCK_DELIVERY, ("   FOR NO KEY UPDATE OF d\n", ""))
+    anywhere = ("\n       AND state = ANY (%(sources)s::delivery_state[])", "")
+    monkeypatch.setattr(doubts, "RESOLVE", h.mutated(doubts.RESOLVE, anywhere))
+    monkeypatch.setattr(held, "LOCK_ATTEMPTS", attempts)
+    monkeypatch.setattr(held, "LOCK_DELIVERY", delivery)
+    caught = 0
+    for order in ORDERS:
+        try:
+            caught += not await callback_counts(database_url, order, claim)
+        except AssertionError:
+            caught += 1
+    assert caught
+
+
+TWICE = merges([len(RESOLVE), len(RESOLVE)])
+
+
+@pytest.mark.parametrize("order", TWICE[: len(TWICE) // 2], ids=lambda o: named("Pq", o))
+async def test_of_two_people_one_is_heard(shared_url: str, order: tuple[int, ...]) -> None:
+    async with (
+        await db.connect(shared_url) as first,
+        await db.connect(shared_url) as second,
+        h.looking(shared_url) as look,
+    ):
+        shop, phone = await h.own_shop(look)
+        (ready,) = await h.begun(first, shop, h.make_ask(shop, to=phone), lease_s=-1.0)
+        at = ready.due.delivery_id
+        await h.settled(first, h.post_of(shop), (ready, InDoubt("cut")))
+        sessions = [
+            Session(
+                claim,
+                conn,
+                lambda conn, claim=claim: resolve(  # type: ignore[misc]
+                    conn, at, SAYS[claim], cell=0, new_id=h.new_id
+                ),
+            )
+            for claim, conn in zip(Claim, (first, second), strict=True)
+        ]
+        await run(order, [(session, RESOLVE) for session in sessions], look)
+        assert [session.error for session in sessions] == [None, None]
+        heard = [session for session in sessions if session.result.objection is None]
+        assert len(heard) == 1
+        state = {Claim.CARRIED_OUT: "sent", Claim.NOT_CARRIED_OUT: "pending"}[Claim(heard[0].name)]
+        assert (await h.standing(look, at)).state == state
+        assert await h.faults(look) == []
