@@ -96,6 +96,10 @@ def _route(path: str, handler: Handler, method: str) -> Route:
     return Route(path, _answering(handler), methods=[method])
 
 
+# A session that froze in a transaction was ended by the server: an InternalError to psycopg.
+_AWAY = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
+
+
 def _answering(handler: Handler) -> Handler:
     """Turn what is raised below into a problem, in one place."""
 
@@ -105,7 +109,7 @@ def _answering(handler: Handler) -> Handler:
             response = await handler(request)
         except Problem as problem:
             return answer(problem, request_id)
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except (*_AWAY, PoolTimeout) as error:
             _log.error("event=request.failed request_id=%s error=%s", request_id, error)
             why = "the database does not answer"
             return answer(Problem("unavailable", why, retry_after_s=1), request_id)
