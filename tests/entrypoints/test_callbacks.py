@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 import pytest
 
 from notifyq.domain import ids
@@ -464,3 +465,26 @@ async def test_a_reference_that_leads_nowhere_is_not_our_bug(
     answer = await callback(client, strange_references()[which], "delivered")
     assert answer.status_code in (200, 400, 404), answer.text
     assert await database.one("SELECT count(*) FROM delivery") == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout],
+    ids=lambda error: error.__name__,
+)
+async def test_a_connection_that_breaks_is_503_so_the_provider_comes_again(
+    client: Any,
+    begun: Any,
+    callback: Any,
+    problem: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    ready = await begun()
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise error("gone")
+
+    monkeypatch.setattr("notifyq.entrypoints.api.callbacks.receive", broken)
+    answer = await callback(client, reference(ready), "delivered")
+    problem(answer, 503, "unavailable", retryable=True)
