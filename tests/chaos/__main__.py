@@ -12,6 +12,7 @@ from tests.chaos.options import Options
 
 PARTS = {
     "crash": "tests.chaos.crash",
+    "races": "tests.chaos.races",
     "mutants": "tests.chaos.mutants",
     "soak": "tests.chaos.soak",
 }
