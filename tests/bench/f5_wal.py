@@ -84,7 +84,7 @@ async def _receipts(ground: Ground, status: str, rank: int) -> dict[str, Any]:
             if number == half:
                 start = ground.lsn()
             told = Receipt(_named(delivery_id), provider_id, status, rank, None)
-            await receive(conn, "sandbox-sms", told, new_id=new_id)
+            await receive(conn, "sandbox-sms", told, new_id=new_id, dedupe_days=40)
     return ground.wal(start, half)
 
 

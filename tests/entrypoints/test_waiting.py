@@ -87,7 +87,7 @@ async def test_what_is_slower_than_the_wait_gets_the_stored_answer_and_a_replay_
     rig: Any, database: Any
 ) -> None:
     await rig.script("hold_before_accept", match={"to": FAST})
-    await rig.start()
+    await rig.start(timeout_s=30.0, lease_s=40.0)
     asked = asking()
     began = time.monotonic()
     answer = await post(rig, "k", asked, "wait=5")

@@ -138,9 +138,20 @@ def parse(raw: bytes) -> Any:
 def canonical(content: Any) -> bytes:
     """Return parsed JSON in its RFC 8785 form; Problem `not_json` if it has none."""
     try:
+        if _is_plain(content):  # every good request: in a tenth of the time, the same bytes
+            return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(content)
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, orjson.JSONEncodeError, RecursionError) as error:
         raise _incomparable(error) from None
+
+
+def _is_plain(content: Any) -> bool:
+    """Whether sorting by bytes is sorting by UTF-16, and no number has to be written."""
+    if isinstance(content, dict):
+        return all(name.isascii() and _is_plain(value) for name, value in content.items())
+    if isinstance(content, list):
+        return all(_is_plain(value) for value in content)
+    return content is None or isinstance(content, str | bool)
 
 
 def _json(raw: bytes) -> Json:
