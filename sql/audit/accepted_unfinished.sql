@@ -47,8 +47,8 @@ SELECT 'no_delivery', n.cell, n.id, 'accepted', at.instant
        LATERAL (SELECT to_timestamp(('x' || translate(left(n.id::text, 13), '-', ''))::bit(48)
                                     ::bigint / 1000.0) AS instant) AS at
  WHERE NOT EXISTS (SELECT FROM notifyq.delivery AS d
-                    WHERE d.cell = n.cell AND d.id > n.id
-                      AND d.id <= (left(n.id::text, 32) || 'ffff')::uuid)
+                    WHERE d.cell = n.cell
+                      AND (left(d.id::text, 32) || '0000')::uuid = n.id)
 UNION ALL
 SELECT 'key_unfinished', k.cell, k.notification_id, k.recovery_point, at.instant
   FROM notifyq.idempotency_key AS k,
