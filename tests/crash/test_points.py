@@ -15,7 +15,7 @@ from tests.crash.points.faults import FAULTS
 from tests.crash.points.scenarios import SCENARIOS
 from tests.crash.points.wrong import WRONG
 
-SIZE, SHARES, SEED = 120, 4, 16
+SIZE, SHARES, SEED = 64, 4, 16
 # Words of the names of cases where a wrong version shows, so that a few cases do.
 SHOWS = {
     "a lease that ran out makes it due again": ("sweep |",),

@@ -32,7 +32,7 @@ def shared_url(server: dict[str, Any], template: str) -> Iterator[str]:
 
 # Of a test with more orders than this, so many are run, evenly spread; all of them with
 # NOTIFYQ_TEST_FULL, as `bin/chaos --only races` does.
-SAMPLE = 21
+SAMPLE = 12
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
