@@ -282,7 +282,7 @@ async def test_what_an_answer_settles_is_too_late_or_was_requested(
     raced = await race(shared_url, order, (CANCEL_SENDING, COARSE), settles, begun=True)
     states = {"accepted": "sent", "refused": "dead", "lost": "in_doubt"}
     assert raced.after.state == states[answer]
-    settled_first = raced.trace.index("settle committed") < _last(raced.trace, "cancel committed")
+    settled_first = raced.trace.index("settle commit") < _last(raced.trace, "cancel commit")
     expected = Came.TOO_LATE if settled_first and answer != "lost" else Came.REQUESTED
     assert raced.called[0].came is expected
 
@@ -301,7 +301,7 @@ def receipt(world: World) -> tuple[str, Callable[[Conn], Awaitable[Any]]]:
 async def too_late_or_requested(url: str, order: tuple[int, ...]) -> bool:
     raced = await race(url, order, (CANCEL_SENDING, SETTLE), receipt, begun=True)
     assert raced.after.state == "delivered"
-    first = raced.trace.index("receipt committed") < _last(raced.trace, "cancel committed")
+    first = raced.trace.index("receipt commit") < _last(raced.trace, "cancel commit")
     return (raced.called[0].came is Came.TOO_LATE) is first
 
 

@@ -207,7 +207,7 @@ async def stop_wins(url: str, order: tuple[int, ...]) -> bool:
     """Whether the redrive was refused just when the opt-out's commit came first."""
     world, one, two, trace = await race(url, order, stop)
     assert (one.error, two.error) == (None, None)
-    first = trace.index("stop committed") < trace.index("redrive committed")
+    first = trace.index("stop commit") < trace.index("redrive commit")
     refused = one.result.refusal is Refusal.OPTED_OUT
     assert after(world).dead_letters == (("refused_address",) if refused else ())
     return refused is first

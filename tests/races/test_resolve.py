@@ -42,7 +42,8 @@ async def callback_counts(url: str, order: tuple[int, ...], claim: Claim) -> boo
         assert (one.error, two.error) == (None, None)
         assert isinstance(one.result, Answer)
         assert await h.faults(look) == []
-        came_first = trace.index("callback committed") < trace.index("person committed")
+        # As they were let through: the server may free a lock before it tells its holder so.
+        came_first = trace.index("callback commit") < trace.index("person commit")
         assert (one.result.objection is Objection.NO_DOUBT) is came_first
         noted = "SELECT count(*) FROM intervention WHERE delivery_id = %(at)s"
         assert await h.one(look, noted, at=at) == (0 if came_first else 1)
