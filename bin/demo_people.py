@@ -30,15 +30,8 @@ def _wait(running: Stage, key: str) -> dict[str, bool]:
 
 
 def _call_back(running: Stage, key: str) -> dict[str, bool]:
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    content = {
-        "recipient": {"phone": HELD_BACK},
-        "category": "order.shipped",
-        "content": {"sms": {"body": "Called back."}},
-        "not_before": later,
-    }
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "demo-cancel"}
-    made = HTTP.post(f"{running.api}/v1/notifications", json=content, headers=headers).json()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    made = post(running, key, "demo-cancel", HELD_BACK, "Called back.", not_before=later).json()
     url = f"{running.api}/v1/notifications/{made['id']}/cancel"
     told = HTTP.post(url, headers={"Authorization": f"Bearer {key}"})
     must(told.status_code == 200, f"cancel: {told.status_code} {told.text}")
@@ -49,8 +42,7 @@ def _call_back(running: Stage, key: str) -> dict[str, bool]:
 
 def _redrive(running: Stage, key: str) -> dict[str, bool]:
     """A number is refused once: its delivery is dead, until somebody makes it due again."""
-    script = {"vendor": "twilio", "match": {"to": DEAD}, "fault": "refuse", "code": 21211}
-    HTTP.post(f"{running.sandbox}/sandbox/faults", json=script).raise_for_status()
+    running.fault(DEAD, "refuse", code=21211)
     delivery = post(running, key, "demo-dead", DEAD, "Refused once.").json()["deliveries"][0]["id"]
     until(lambda: running.state(delivery).startswith("dead"), "the provider refuses it")
     dead = running.state(delivery)

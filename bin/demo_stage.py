@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,6 +71,11 @@ class Stage:
         shown = json.loads(self.notifyq("show", delivery, "--json").stdout)
         found = next(d for d in shown[0]["deliveries"] if d["id"] == delivery)
         return found["state"] + (f" ({found['reason']})" if found["reason"] else "")
+
+    def fault(self, number: str, fault: str, **more: object) -> None:
+        """Let the sandbox's provider do this to the next message to a number."""
+        script = {"vendor": "twilio", "match": {"to": number}, "fault": fault, **more}
+        HTTP.post(f"{self.sandbox}/sandbox/faults", json=script).raise_for_status()
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""
@@ -152,14 +158,23 @@ def until(true: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> float:
 
 
 def post(
-    running: Stage, key: str, idempotency_key: str, number: str, text: str, **headers: str
+    running: Stage,
+    key: str,
+    idempotency_key: str,
+    number: str,
+    text: str,
+    *,
+    not_before: datetime | None = None,
+    **headers: str,
 ) -> httpx.Response:
     """Post one notification; it has to be accepted."""
-    content = {
+    content: dict[str, Any] = {
         "recipient": {"phone": number},
         "category": "order.shipped",
         "content": {"sms": {"body": text}},
     }
+    if not_before is not None:
+        content["not_before"] = not_before.isoformat()
     named = {"Authorization": f"Bearer {key}", "Idempotency-Key": idempotency_key, **headers}
     answer = HTTP.post(f"{running.api}/v1/notifications", json=content, headers=named)
     must(answer.status_code in (200, 202), f"{answer.status_code}: {answer.text}")

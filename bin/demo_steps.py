@@ -122,8 +122,7 @@ def _repeat(running: Stage, key: str) -> None:
 def _kill_a_worker(running: Stage, key: str) -> dict[str, str]:
     """kill -9 the worker while the provider holds two requests; return {number: delivery}."""
     for number, fault in ((HELD_BEFORE, "hold_before_accept"), (HELD_AFTER, "hold_after_accept")):
-        script = {"vendor": "twilio", "match": {"to": number}, "fault": fault}
-        HTTP.post(f"{running.sandbox}/sandbox/faults", json=script).raise_for_status()
+        running.fault(number, fault)
     made = {}
     for number, text in TEXT.items():
         answer = post(running, key, f"demo-{number}", number, text)

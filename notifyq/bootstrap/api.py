@@ -86,7 +86,9 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 rules=rules,
             ),
             batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules),
-            cancel=CancelRoute(doorkeeper, pool, NewId(clock)),
+            cancel=CancelRoute(
+                doorkeeper, pool, settings.retention.dedupe_memory_days, NewId(clock)
+            ),
             dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
             callbacks=CallbackRoute(
                 built,

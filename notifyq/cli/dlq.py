@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +18,13 @@ from notifyq.cli.narrowing import (
     narrowing,
     reason_unless_dry,
 )
-from notifyq.cli.output import Failed, Misused, actor, json_option, running, show
+from notifyq.cli.output import Failed, Misused, actor, brief, json_option, running, show
 from notifyq.domain.ids import public_id
 from notifyq.domain.interventions import OUTCOME_UNKNOWN, WHY, Refusal
 from notifyq.services import redrive as service
-from notifyq.services.redrive import Errand, Redriven
+from notifyq.services.redrive import RATE_PER_S, Errand, Redriven
 from notifyq.store import db, dead_letters, views
 from notifyq.store.dead_letters import Found, Wanted
-
-RATE_PER_S = 10.0  # slow beside the rest of a lane's traffic: 10 a second is 36,000 an hour
 
 
 @click.group()
@@ -63,9 +60,8 @@ async def show_command(what: str, as_json: bool) -> None:
         found = await dead_letters.find(conn, Wanted(ids=(at,)), cell=CELL, limit=1)
         tried = await views.attempts_of(conn, cell=CELL, delivery_ids=[at])
         done = await views.interventions_of(conn, cell=CELL, delivery_ids=[at])
-    if not found:
-        raise Failed(f"there is no dead letter of {_name(at)}: `notifyq show {_name(at)}`")
-    async with at_hand() as (conn, new_id):
+        if not found:
+            raise Failed(f"there is no dead letter of {_name(at)}: `notifyq show {_name(at)}`")
         dry = Errand(CELL, actor(), "", RATE_PER_S, new_id, dry_run=True)
         rehearsed = _result(await service.redrive(conn, at, dry), dry_run=True)
     names = ("number", "provider", "began_at", "outcome", "provider_id", "code", "late_at")
@@ -121,10 +117,10 @@ async def redrive(
     async with at_hand() as (conn, new_id):
         errand = Errand(CELL, actor(), why, rate, new_id, past_dedupe, dry_run)
         if wanted.ids is not None:
-            results += await _each(conn, wanted.ids, errand)
+            results += [one async for one in service.redrive_each(conn, wanted.ids, errand)]
         else:
             found = service.redrive_wanted(conn, wanted, errand, limit=limit)
-            results += [result async for result in found]
+            results += [one async for one in found]
             await _say_what_is_left_out(conn, wanted)
     rows = [_result(result, dry_run) for result in results if isinstance(result, Redriven)]
     show(rows if as_json else _summed(rows), as_json=as_json, empty="nothing to redrive")
@@ -175,20 +171,6 @@ async def _discarded(conn: db.Conn, ids: list[UUID], errand: Errand) -> set[UUID
     return gone
 
 
-async def _each(
-    conn: db.Conn, ids: tuple[UUID, ...], errand: Errand
-) -> list[Redriven | db.Unknown]:
-    results: list[Redriven | db.Unknown] = []
-    done = 0
-    for at in ids:
-        result = await service.redrive(conn, at, errand, before=done)
-        results.append(result)
-        if isinstance(result, db.Unknown):
-            break
-        done += result.refusal is None
-    return results
-
-
 async def _say_what_is_left_out(conn: db.Conn, wanted: Wanted) -> None:
     doubts = replace(wanted, causes=(OUTCOME_UNKNOWN,))
     for group in await dead_letters.groups(conn, doubts, cell=CELL):
@@ -227,13 +209,7 @@ def _row(found: Found) -> dict[str, Any]:
 
 
 def _short(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            k: v.strftime("%Y-%m-%d %H:%M:%SZ") if isinstance(v, datetime) else v
-            for k, v in r.items()
-        }
-        for r in rows
-    ]
+    return [{name: brief(value) for name, value in row.items()} for row in rows]
 
 
 def _name(at: UUID) -> str:

@@ -1,13 +1,21 @@
 """doubt: deliveries of which nobody knows whether they were carried out; people find out."""
 
-from datetime import datetime
 from typing import Any
 
 import click
 
 from notifyq.bootstrap.accounts import CELL
 from notifyq.cli.handling import at_hand, delivery_named, evidence_given, reason_given
-from notifyq.cli.output import Failed, Misused, actor, json_option, reason_option, running, show
+from notifyq.cli.output import (
+    Failed,
+    Misused,
+    actor,
+    brief,
+    json_option,
+    reason_option,
+    running,
+    show,
+)
 from notifyq.domain.doubts import WHY, Claim, Objection
 from notifyq.domain.ids import public_id, reference
 from notifyq.services.resolve import Answer, Witness
@@ -37,7 +45,7 @@ async def list_command(tenant: str | None, limit: int, as_json: bool) -> None:
         found = await doubts.listed(conn, cell=CELL, tenant=tenant, limit=limit)
     rows = [_row(one) for one in found]
     names = ("id", "state", "since", "provider", "reference", "began_at", "code", "rule", "next")
-    short = [{name: _shown(row[name]) for name in names} for row in rows]
+    short = [{name: brief(row[name]) for name in names} for row in rows]
     show(rows if as_json else short, as_json=as_json, empty="nothing is in doubt")
 
 
@@ -126,11 +134,7 @@ def _row(found: doubts.Listed) -> dict[str, Any]:
 def _next(found: doubts.Listed) -> str:
     """Return what happens if nobody does anything."""
     if found.resent_at is not None and not found.cancel_requested:
-        return f"sent again at {_shown(found.resent_at)}"
+        return f"sent again at {brief(found.resent_at)}"
     if found.window_closes is not None:
-        return f"unknown at {_shown(found.window_closes)}"
+        return f"unknown at {brief(found.window_closes)}"
     return "stays unknown"
-
-
-def _shown(value: Any) -> Any:
-    return value.strftime("%Y-%m-%d %H:%M:%SZ") if isinstance(value, datetime) else value

@@ -1,4 +1,4 @@
-"""What commands that handle deliveries by hand have in common: their names, their connection."""
+"""What commands that change something by hand have in common: names, reasons, a connection."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from notifyq.bootstrap.accounts import CELL, NewId, database_url
+from notifyq.bootstrap.accounts import CELL, database_url
+from notifyq.cli.handling import at_hand
 from notifyq.cli.output import (
     Failed,
     Misused,
@@ -36,12 +37,10 @@ async def add(phone: str, brand: str, channel: str, reason: str) -> None:
     address = _address(phone)
     if not reason.strip():
         raise Misused("--reason: must say why; it is the evidence of the block")
-    clock = db.DatabaseClock()
-    async with await db.connect(database_url(settings())) as conn:
-        await clock.set_by(conn)
+    async with at_hand() as (conn, new_id):
         brands = {tenant.brand for tenant in await tenants.all_of(conn, cell=CELL)}
         await conn.rollback()
-        event_id = NewId(clock)()
+        event_id = new_id()
 
         async def work(conn: db.Conn) -> bool:
             return await consents.opt_out(

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -100,6 +101,11 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str = "nothing
     # A pipe has no width of its own; a table must not be cut to a guess.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False).print(table)
+
+
+def brief(value: Any) -> Any:
+    """Return a value as tables of dead letters and doubts have it: times to the second."""
+    return value.strftime("%Y-%m-%d %H:%M:%SZ") if isinstance(value, datetime) else value
 
 
 def log_to_stderr(level: str) -> None:

@@ -1,8 +1,8 @@
 """How a person's evidence ends a doubt, and when it does not. Pure.
 
-An attempt in doubt may have been carried out. Whoever says that it was, or was not, has looked it
-up at the provider. A "not" makes the delivery due again, so it is heard only once nothing else
-can have reached the recipient.
+An attempt in doubt may have been carried out, and so may one that was abandoned. Whoever says that
+it was, or was not, has looked it up at the provider. A "not" makes the delivery due again, so it is
+heard only once nothing else can have reached the recipient.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,11 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A delivery with the attempt that the claim is about (its last), both locked."""
+    """A delivery with the attempt that the claim is about, both locked."""
 
     state: State
     outcome: AttemptOutcome
     lease_over: bool  # until then its worker may still be sending
-    carried_out_before: bool  # late evidence: an attempt before this one was carried out
     cancel_requested: bool
     expires_at: datetime
     has_content: bool
@@ -69,29 +68,34 @@ class Resolution:
 
     outcome: AttemptOutcome | None  # the attempt's new one; None: it is closed already
     event: Event
+    late: bool = False  # it was abandoned, and was carried out: noted beside its outcome
 
 
 def resolve(doubt: Doubt, claim: Claim, *, now: datetime) -> Resolution | Objection:
     """Say what a claim changes about a doubt. now: the database's time.
 
     An attempt of an unknown delivery may have been closed since by its own worker's late answer;
-    only "not carried out" fits that. Where an attempt before this one was carried out after all,
-    "not" ends the doubt without another send: the message is with the provider.
+    only "not carried out" fits that. A doubt beside an attempt that is known to have been carried
+    out does not exist: that evidence ended it (domain/evidence.py).
     """
     refuted = doubt.outcome in _REFUTED
     if doubt.outcome is AttemptOutcome.OPEN:
         return Objection.SENDING
-    doubtful = refuted or doubt.outcome is AttemptOutcome.IN_DOUBT
+    doubtful = refuted or doubt.outcome in (AttemptOutcome.IN_DOUBT, AttemptOutcome.ABANDONED)
     if doubt.state not in (State.IN_DOUBT, State.UNKNOWN) or not doubtful:
         return Objection.NO_DOUBT
     if not refuted and not doubt.lease_over:
         return Objection.SENDING
     if claim is Claim.CARRIED_OUT:
-        return Objection.ANSWERED if refuted else Resolution(AttemptOutcome.ACCEPTED, Event.ACCEPT)
+        return Objection.ANSWERED if refuted else _carried_out(doubt)
     outcome = None if refuted else AttemptOutcome.NOT_SENT
-    if doubt.carried_out_before:
-        return Resolution(outcome, Event.ACCEPT)
     return _resent(doubt, now) or Resolution(outcome, Event.REFUTE)
+
+
+def _carried_out(doubt: Doubt) -> Resolution:
+    if doubt.outcome is AttemptOutcome.ABANDONED:
+        return Resolution(None, Event.ACCEPT, late=True)
+    return Resolution(AttemptOutcome.ACCEPTED, Event.ACCEPT)
 
 
 def _resent(doubt: Doubt, now: datetime) -> Objection | None:

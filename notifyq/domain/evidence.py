@@ -2,8 +2,12 @@
 
 Evidence comes late, twice and out of order: a callback, a look-up, the answer of a worker that was
 taken for dead. It always says that the provider took the message; it may say what became of it.
+
+A delivery may have other attempts. What happens to one of them is weighed beside what the others
+may have done: nobody is told "never sent" of a message that may have arrived.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
@@ -27,6 +31,56 @@ class Bearing:
     takes_job: bool = False  # the event happens only if the waiting job can be taken back
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another attempt of the same delivery."""
+
+    outcome: AttemptOutcome
+    late: bool  # it was closed, and evidence says that it was carried out
+    rank: int  # the highest of its receipts; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What the other attempts of a delivery may have done."""
+
+    proven: Event | None = None  # ACCEPT or DELIVER: one of them was carried out, though closed
+    live: bool = False  # one is on its way, in doubt or accepted
+    unproven: bool = False  # one was abandoned, and nobody knows what became of it
+
+
+NO_OTHERS = Others()
+# What says of an attempt, or of its delivery, that nothing reached anybody by it.
+_ENDS = frozenset({Event.GIVE_UP, Event.SUPPRESS, Event.EXPIRE, Event.CANCEL, Event.BOUNCE})
+_GOES_ON = frozenset({Event.RETRY, Event.LOSE_ANSWER})
+
+
+def sum_up(others: Iterable[Other]) -> Others:
+    """Say what these attempts may have done, all together."""
+    found = list(others)
+    taken = {event_of(other.rank) for other in found if other.late} - {Event.BOUNCE}
+    return Others(
+        proven=max(taken, key=[Event.ACCEPT, Event.DELIVER].index, default=None),
+        live=any(other.outcome in LIVE for other in found),
+        unproven=any(o.outcome is AttemptOutcome.ABANDONED and not o.late for o in found),
+    )
+
+
+def beside(event: Event, others: Others) -> Event | None:
+    """Say what an attempt's event comes to for its delivery; None: the delivery stays.
+
+    An end without success is one only if no other attempt can have succeeded; and what another
+    one is known to have carried out is neither tried again nor waited for.
+    """
+    if event not in _ENDS | _GOES_ON:
+        return event
+    if others.proven is not None:
+        return others.proven
+    if others.live:
+        return None
+    return Event.END_IN_DOUBT if others.unproven and event in _ENDS else event
+
+
 def event_of(rank: int) -> Event:
     """Say what a message that has come as far as `rank` at its provider means for its delivery."""
     if rank >= RANK_DELIVERED:
@@ -34,22 +88,27 @@ def event_of(rank: int) -> Event:
     return Event.BOUNCE if rank == RANK_UNDELIVERED else Event.ACCEPT
 
 
-def weigh(outcome: AttemptOutcome, state: State, event: Event) -> Bearing:
+def weigh(
+    outcome: AttemptOutcome, state: State, event: Event, others: Others = NO_OTHERS
+) -> Bearing:
     """Say what evidence changes, for an attempt and its delivery as they stand.
 
     event: ACCEPT (the provider has it), DELIVER or BOUNCE. An attempt that was closed as not
     carried out, or abandoned, stays closed, for another may have begun since. But its message is
     with the provider: a retry that still waits is taken back, and a doubt about a later attempt is
-    over as far as the delivery goes.
+    over as far as the delivery goes. A bounce ends the delivery only beside `others` that cannot
+    have arrived.
     """
+    moving = beside(event, others)
+    moves = moving is not None and (state, moving) in DELIVERY
     corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
     if outcome in LIVE or corrects:
         proven = AttemptOutcome.BOUNCED if event is Event.BOUNCE else AttemptOutcome.ACCEPTED
         return Bearing(
             proven if may_become(outcome, proven) else None,
-            event if (state, event) in DELIVERY else None,
+            moving if moves else None,
         )
     if state is State.PENDING:
-        return Bearing(None, event, late=True, takes_job=True)
-    moves = state in (State.SENT, State.IN_DOUBT, State.UNKNOWN) and (state, event) in DELIVERY
-    return Bearing(None, event if moves else None, late=True)
+        return Bearing(None, moving, late=True, takes_job=moves)
+    moves = moves and state in (State.SENT, State.IN_DOUBT, State.UNKNOWN)
+    return Bearing(None, moving if moves else None, late=True)

@@ -39,6 +39,7 @@ class Event(StrEnum):
     EXPIRE = "expire"
     CANCEL = "cancel"  # the producer called it back
     WINDOW_OVER = "window_over"  # no evidence came within the settle window
+    END_IN_DOUBT = "end_in_doubt"  # it ends unsent, but an abandoned attempt may have reached them
     DELIVER = "deliver"  # a receipt says that it arrived
     BOUNCE = "bounce"  # a receipt says that it did not
     REDRIVE = "redrive"  # somebody made a dead letter due again
@@ -57,6 +58,7 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.PENDING, E.SUPPRESS): S.SUPPRESSED,
     (S.PENDING, E.EXPIRE): S.EXPIRED,
     (S.PENDING, E.CANCEL): S.CANCELED,
+    (S.PENDING, E.END_IN_DOUBT): S.UNKNOWN,
     # a receipt may overtake the answer to the request it is about
     (S.PENDING, E.DELIVER): S.DELIVERED,
     (S.PENDING, E.BOUNCE): S.UNDELIVERED,
@@ -69,11 +71,13 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.IN_DOUBT, E.SUPPRESS): S.SUPPRESSED,
     (S.IN_DOUBT, E.EXPIRE): S.EXPIRED,
     (S.IN_DOUBT, E.CANCEL): S.CANCELED,
+    (S.IN_DOUBT, E.END_IN_DOUBT): S.UNKNOWN,
     (S.IN_DOUBT, E.RESEND): S.PENDING,
     (S.IN_DOUBT, E.REFUTE): S.PENDING,
     (S.IN_DOUBT, E.WINDOW_OVER): S.UNKNOWN,
     (S.SENT, E.DELIVER): S.DELIVERED,
     (S.SENT, E.BOUNCE): S.UNDELIVERED,
+    (S.SENT, E.END_IN_DOUBT): S.UNKNOWN,
     # receipts come out of order; the one of higher rank stands
     (S.DELIVERED, E.BOUNCE): S.UNDELIVERED,
     (S.UNDELIVERED, E.DELIVER): S.DELIVERED,
@@ -120,6 +124,7 @@ ATTEMPT: dict[AttemptOutcome, frozenset[AttemptOutcome]] = {
     O.IN_DOUBT: frozenset(O) - {O.OPEN, O.IN_DOUBT},
     O.ACCEPTED: frozenset({O.BOUNCED}),
     O.BOUNCED: frozenset({O.ACCEPTED}),  # a handset's receipt stands above the carrier's
+    O.ABANDONED: frozenset({O.NOT_SENT}),  # somebody says so, with evidence
 }
 
 

@@ -14,9 +14,14 @@ import psycopg
 
 from notifyq.domain.asking import Ask, Dedupe, Planned, plan
 from notifyq.domain.asking import operation_of as operation_of
-from notifyq.domain.idempotency import ACCEPTED_STATUS, Judgement, KnownKey, judged
-from notifyq.domain.idempotency import Answer as Answer
-from notifyq.domain.idempotency import Refusal as Refusal
+from notifyq.domain.idempotency import (
+    ACCEPTED_STATUS,
+    Answer,
+    Judgement,
+    KnownKey,
+    Refusal,
+    judged,
+)
 from notifyq.store import dedupe, intake
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.requests import answer_row

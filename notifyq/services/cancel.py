@@ -1,8 +1,8 @@
 """Cancel: a producer calls a notification back. It says of each delivery what that came to.
 
 Canceled: its job, or its place behind another channel, was taken, so it will never be sent.
-Requested: it is on its way, so this attempt may reach somebody; none comes after it. Too late: it
-is at rest. What was done stays done: asking again is safe, and says how it stands by then.
+Requested: an attempt of it may reach somebody, or has; none comes after it. Too late: it is at
+rest. What was done stays done: asking again is safe, and says how it stands by then.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,10 @@ from uuid import UUID
 
 import psycopg
 
+from notifyq.domain.evidence import beside
 from notifyq.domain.model import Channel
-from notifyq.domain.states import AT_REST, State
-from notifyq.store import cancels
+from notifyq.domain.states import AT_REST, Event, Reason, State, step
+from notifyq.store import cancels, moves, others
 from notifyq.store.cancels import By, Part
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
@@ -45,10 +46,17 @@ class Running:
 
 
 async def cancel(
-    conn: Conn, notification_id: UUID, by: By, *, cell: int, new_id: Callable[[], UUID]
+    conn: Conn,
+    notification_id: UUID,
+    by: By,
+    *,
+    cell: int,
+    dedupe_days: int,
+    new_id: Callable[[], UUID],
 ) -> list[Called] | Running | Unknown:
     """Call back every delivery of a notification, in order.
 
+    dedupe_days: how long the request of a dead letter is recognised at least.
     psycopg.errors.LockNotAvailable: somebody holds a delivery for long; nothing of it was changed,
     and what was done before it stays.
     """
@@ -65,14 +73,14 @@ async def cancel(
     if found.value is None:
         return Running()
     called = []
-    caller = _Caller(conn, by, cell, new_id)
+    caller = _Caller(conn, by, cell, dedupe_days, new_id)
     for start in range(0, len(found.value), BATCH):
         batch = found.value[start : start + BATCH]
         taken = await caller.take([p for p in batch if p.state in (State.PENDING, State.STANDBY)])
         if isinstance(taken, Unknown):
             return taken
         for part in batch:
-            told = await caller.tell(part, part.delivery_id in taken)
+            told = await caller.tell(part, taken.get(part.delivery_id))
             if isinstance(told, Unknown):
                 return told
             called.append(told)
@@ -84,14 +92,15 @@ class _Caller:
     conn: Conn
     by: By
     cell: int
+    dedupe_days: int
     new_id: Callable[[], UUID]
 
-    async def take(self, due: Sequence[Part]) -> set[UUID] | Unknown:
-        """Cancel what has a job or a standby row; return these deliveries."""
+    async def take(self, due: Sequence[Part]) -> dict[UUID, State] | Unknown:
+        """End what has a job or a standby row; return these deliveries with what they are now."""
         if not due:
-            return set()
+            return {}
 
-        async def work(conn: Conn) -> set[UUID]:
+        async def work(conn: Conn) -> dict[UUID, State]:
             jobs: set[UUID] = set()
             for channel, parts in groupby(sorted(due, key=_by_channel), key=lambda p: p.channel):
                 ids = [part.delivery_id for part in parts]
@@ -104,8 +113,7 @@ class _Caller:
             waiting = [at for at, (state, _) in locked.items() if state is State.STANDBY]
             taken = await cancels.take_standby(conn, waiting, cell=self.cell) if waiting else set()
             taken |= {at for at in jobs if locked[at][0] is State.PENDING}
-            await self._cancel(conn, sorted(taken))
-            return taken
+            return await self._end(conn, sorted(taken))
 
         try:
             fate = await transact(self.conn, work)
@@ -115,9 +123,9 @@ class _Caller:
             return await self._one_by_one(due)
         return fate.value if isinstance(fate, Committed) else fate
 
-    async def _one_by_one(self, due: Sequence[Part]) -> set[UUID] | Unknown:
+    async def _one_by_one(self, due: Sequence[Part]) -> dict[UUID, State] | Unknown:
         """Take each alone: only one that is really held is in the way."""
-        taken: set[UUID] = set()
+        taken: dict[UUID, State] = {}
         for part in due:
             found = await self.take([part])
             if isinstance(found, Unknown):
@@ -125,10 +133,10 @@ class _Caller:
             taken |= found
         return taken
 
-    async def tell(self, part: Part, taken: bool) -> Called | Unknown:
-        """Say what became of a delivery; mark it if it is on its way."""
-        if taken:
-            return _called(part, State.CANCELED)
+    async def tell(self, part: Part, ended: State | None) -> Called | Unknown:
+        """Say what became of a delivery; mark it if it is on its way. ended: by this cancel."""
+        if ended is not None:
+            return _ended(part, ended)
         if part.state in AT_REST - {State.STANDBY}:
             return _called(part, part.state)
 
@@ -141,8 +149,7 @@ class _Caller:
             # Nobody makes a job for a locked delivery; one that a worker holds is the worker's,
             # who begins, or reads the mark.
             if await self._take_one(conn, part, state):
-                await self._cancel(conn, [at])
-                return _called(part, State.CANCELED)
+                return _ended(part, (await self._end(conn, [at]))[at])
             is_open = await cancels.request(
                 conn, at, self.by, cell=self.cell, intervention_id=self.new_id()
             )
@@ -162,6 +169,18 @@ class _Caller:
         )
         return bool(found)
 
+    async def _end(self, conn: Conn, taken: Sequence[UUID]) -> dict[UUID, State]:
+        """Bring deliveries whose job or standby row was taken to rest; return what they are now."""
+        tried = await others.look(conn, [(at, 0) for at in taken], cell=self.cell)
+        events = {at: beside(Event.CANCEL, its) or Event.CANCEL for at, its in tried.items()}
+        events = {at: event for at, event in events.items() if event is not Event.CANCEL}
+        await self._cancel(conn, [at for at in taken if at not in events])
+        for at, event in events.items():  # an attempt before, given up, may have reached somebody
+            await cancels.request(conn, at, self.by, cell=self.cell, intervention_id=self.new_id())
+            by = moves.Mover(self.cell, self.new_id(), self.dedupe_days)
+            await moves.move(conn, at, State.PENDING, event, by=by, detail=Reason.CANCELED)
+        return {at: step(State.PENDING, events.get(at, Event.CANCEL)) for at in taken}
+
     async def _cancel(self, conn: Conn, ids: Sequence[UUID]) -> None:
         if ids:
             await cancels.cancel(
@@ -172,6 +191,12 @@ class _Caller:
                 event_ids=[self.new_id() for _ in ids],
                 intervention_ids=[self.new_id() for _ in ids],
             )
+
+
+def _ended(part: Part, state: State) -> Called:
+    if state is State.UNKNOWN:
+        return Called(part.delivery_id, part.channel, state, Came.REQUESTED)
+    return _called(part, state)
 
 
 def _called(part: Part, state: State) -> Called:

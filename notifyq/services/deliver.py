@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
+from notifyq.domain.evidence import NO_OTHERS, Others, beside
 from notifyq.domain.model import Due, Post, Ready
 from notifyq.domain.policy import Decision, Drop, End, Send, Wait, decide
-from notifyq.domain.states import FAILED, Reason, State, step
+from notifyq.domain.states import FAILED, Event, Reason, State, step
 from notifyq.errors import FenceLost
-from notifyq.store import attempts, consents, disowned, queue, standby
+from notifyq.store import attempts, consents, disowned, others, queue, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -53,10 +54,12 @@ async def begin_due(
     *,
     room: int,
     low_waters: Sequence[datetime],
+    dedupe_days: int,
     new_id: Callable[[], UUID],
 ) -> Turn | Unknown:
     """Claim up to `room` due jobs of the post's lane, decide on each and begin what is sent.
 
+    dedupe_days: how long the request of a dead letter is recognised at least.
     FenceLost: the fence does not let this region begin at this epoch; nothing was changed.
     Unknown: the commit's fate is not known; nothing may be sent.
     """
@@ -72,7 +75,7 @@ async def begin_due(
         )
         turn = Turn(len(claims), [], 0, 0, (), (), {c.criticality: c.due for c in claims})
         for day in await _decide(conn, post, claims):
-            turn = _sum(turn, await _write(conn, post, day, new_id))
+            turn = _sum(turn, await _write(conn, post, day, dedupe_days, new_id))
         return turn
 
     fate = await transact(conn, work)
@@ -120,12 +123,14 @@ async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Da
     return made
 
 
-async def _write(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) -> Turn:
+async def _write(
+    conn: Conn, post: Post, day: _Day, dedupe_days: int, new_id: Callable[[], UUID]
+) -> Turn:
     """Write a day's decisions; each takes its job row, or the fence is lost."""
     ready, blocked = await _begin(conn, post, day)
     void = [due.delivery_id for due, decision in day.decided if isinstance(decision, Drop)]
     void += [claim.delivery_id for claim in day.gone]
-    ended = await _end(conn, post, day, new_id)
+    ended = await _end(conn, post, day, dedupe_days, new_id)
     later = [(d.delivery_id, d.place, c.until) for d, c in day.decided if isinstance(c, Wait)]
     later += [(d.delivery_id, d.place, day.now + timedelta(seconds=BLOCKED_S)) for d in blocked]
     if later:
@@ -173,16 +178,22 @@ async def _begin(conn: Conn, post: Post, day: _Day) -> tuple[list[Ready], list[D
     return ready, [due for due, _ in to_send if due.delivery_id not in begun.taken]
 
 
-async def _end(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) -> int:
+async def _end(
+    conn: Conn, post: Post, day: _Day, dedupe_days: int, new_id: Callable[[], UUID]
+) -> int:
     """Bring deliveries to rest, and drop void jobs; return how many deliveries ended."""
-    endings = []
-    for due, decision in day.decided:
-        if isinstance(decision, End):
-            state = step(State.PENDING, decision.event)
-            endings.append(_ending(due, state, decision.reason, new_id()))
-        elif isinstance(decision, Drop):
-            endings.append(_ending(due, None, None, new_id()))
-    endings += [_ending(claim, None, None, new_id()) for claim in day.gone]
+    over = [(due, decision) for due, decision in day.decided if isinstance(decision, End)]
+    ids = [due.delivery_id for due, _ in over]
+    places = await queue.lock_pending(conn, ids, cell=post.cell, day=day.day)
+    again = [(due.delivery_id, 0) for due, _ in over if due.attempts]
+    tried = await others.look(conn, again, cell=post.cell)
+    endings = [
+        _ending(due, end, places.get(due.delivery_id), tried.get(due.delivery_id), new_id())
+        for due, end in over
+    ]
+    void: list[Due | queue.Claim] = [due for due, d in day.decided if isinstance(d, Drop)]
+    void += day.gone
+    endings += [queue.Ending(job.delivery_id, job.place, new_id()) for job in void]
     if endings:
         done = await queue.end_unsent(
             conn,
@@ -192,17 +203,24 @@ async def _end(conn: Conn, post: Post, day: _Day, new_id: Callable[[], UUID]) ->
             day=day.day,
             epoch=post.epoch,
             region=post.region,
+            dedupe_days=dedupe_days,
         )
         _fenced(done == len(endings), post)
     failed = [ending.delivery_id for ending in endings if ending.state in FAILED]
     await standby.advance(conn, failed, cell=post.cell)
-    return sum(ending.state is not None for ending in endings)
+    return len(over)
 
 
 def _ending(
-    job: Due | queue.Claim, state: State | None, reason: Reason | None, event_id: UUID
+    due: Due, end: End, place: str | None, tried: Others | None, event_id: UUID
 ) -> queue.Ending:
-    return queue.Ending(job.delivery_id, job.place, state, reason, event_id)
+    """Say how a delivery ends unsent; with attempts before, that may be "nobody knows"."""
+    event, reason, detail = beside(end.event, tried or NO_OTHERS) or end.event, end.reason, None
+    if event is Event.END_IN_DOUBT:
+        reason, detail = Reason.OUTCOME_UNKNOWN, end.reason
+    told = None if event in (Event.ACCEPT, Event.DELIVER) else reason
+    state = step(State.PENDING, event)
+    return queue.Ending(due.delivery_id, due.place, event_id, place, state, told, detail)
 
 
 def _fenced(held: bool, post: Post) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from notifyq.domain.evidence import beside
 from notifyq.domain.ids import floor_of
 from notifyq.domain.model import DoubtRules
 from notifyq.domain.retention import Retention
 from notifyq.domain.retry import TRIES_MAX
-from notifyq.store import partitions, unfinished, upkeep
+from notifyq.domain.states import Event, State
+from notifyq.store import moves, others, partitions, unfinished, upkeep
 from notifyq.store.db import Committed, Conn, transact
 
 BATCH = 500
@@ -52,7 +54,14 @@ async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUI
             return 0
         its = [rules.doubts.get(o.provider, rules.doubt) for o in found]
         ids = [new_id() for _ in found]
-        return await upkeep.doubt(conn, found, cell=cell, rules=its, event_ids=ids)
+        doubted = await upkeep.doubt(conn, found, cell=cell, rules=its, event_ids=ids)
+        again = [(o.delivery_id, o.number) for o in found if o.number > 1]
+        for delivery_id, tried in (await others.look(conn, again, cell=cell)).items():
+            event = beside(Event.LOSE_ANSWER, tried)
+            if event is not None and event is not Event.LOSE_ANSWER:
+                by = moves.Mover(cell, new_id(), rules.dedupe_days)
+                await moves.move(conn, delivery_id, State.IN_DOUBT, event, by=by)
+        return doubted
 
     async def resends(conn: Conn) -> int:
         done = 0
@@ -69,13 +78,10 @@ async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUI
     async def windows(conn: Conn) -> int:
         closed = 0
         for delivery_id in await upkeep.due(conn, "settle_window", cell=cell, limit=BATCH):
-            closed += await upkeep.close_window(
-                conn,
-                cell=cell,
-                delivery_id=delivery_id,
-                event_id=new_id(),
-                dedupe_days=rules.dedupe_days,
-            )
+            # The attempt stays in doubt, and so live: nothing may begin beside it. The delivery is
+            # counted and listed, and may still be corrected.
+            by = moves.Mover(cell, new_id(), rules.dedupe_days)
+            closed += await moves.move(conn, delivery_id, State.IN_DOUBT, Event.WINDOW_OVER, by=by)
         return closed
 
     return Swept(

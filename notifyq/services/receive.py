@@ -14,7 +14,7 @@ from notifyq.domain.evidence import Bearing, event_of, weigh
 from notifyq.domain.ids import BadId, read_reference
 from notifyq.domain.model import Receipt
 from notifyq.domain.states import State
-from notifyq.store import evidence, receipts, standby
+from notifyq.store import evidence, moves, receipts, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 
@@ -70,11 +70,10 @@ async def receive(
         )
         if not kept.fresh or receipt.rank <= kept.rank_before:
             return Received(Applied.KNOWN, at.delivery_id, found.state)
-        bearing = weigh(found.outcome, found.state, event_of(receipt.rank))
+        bearing = weigh(found.outcome, found.state, event_of(receipt.rank), found.others)
         proof = evidence.Proof(receipt.provider_id, receipt.code)
-        state = await evidence.apply(
-            conn, at, found, bearing, proof, event_id=new_id(), dedupe_days=dedupe_days
-        )
+        by = moves.Mover(at.cell, new_id(), dedupe_days)
+        state = await evidence.apply(conn, at, found, bearing, proof, by=by)
         if state is State.UNDELIVERED and state is not found.state:
             await standby.advance(conn, [at.delivery_id], cell=at.cell)
         return Received(_applied(bearing, found, state), at.delivery_id, state)

@@ -17,7 +17,7 @@ from notifyq.domain.matching import Maker, Unclear, match
 from notifyq.domain.model import Lane, Receipt
 from notifyq.domain.provider import LookUpFailed, Provider, Seen, Sighting, Sought
 from notifyq.domain.states import State
-from notifyq.store import evidence, look_ups, receipts, standby
+from notifyq.store import evidence, look_ups, moves, receipts, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 # Set before the provider's word in a receipt that nobody sent us: so one sees what settled it.
@@ -70,9 +70,11 @@ async def reconcile_due(
     claimed = await transact(
         conn, lambda c: look_ups.claim(c, cell=cell, lane=lane.id, waits_s=rules.waits_s)
     )
-    if isinstance(claimed, Unknown) or claimed.value is None:
-        return claimed if isinstance(claimed, Unknown) else None
+    if isinstance(claimed, Unknown):
+        return claimed
     turn = claimed.value
+    if turn is None:
+        return None
     own = Maker(None, turn.began_at, turn.send_by)
     found = await _look(provider, rules, turn, own)
     if isinstance(found, LookUpFailed):
@@ -151,10 +153,9 @@ async def _settle(
         conn,
         at,
         standing,
-        weigh(standing.outcome, standing.state, event_of(message.rank)),
+        weigh(standing.outcome, standing.state, event_of(message.rank), standing.others),
         evidence.Proof(message.provider_id, message.code),
-        event_id=event_id,
-        dedupe_days=rules.dedupe_days,
+        by=moves.Mover(at.cell, event_id, rules.dedupe_days),
     )
     if state is State.UNDELIVERED and state is not standing.state:
         await standby.advance(conn, [at.delivery_id], cell=at.cell)

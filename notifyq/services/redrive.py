@@ -5,7 +5,7 @@ letter any more. The identity stays: the same delivery, the next attempt's numbe
 the same way up to the write, and rolls back.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,6 +18,7 @@ from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.dead_letters import Found, Wanted
 
 PAGE = 500  # dead letters read, or discarded, at once
+RATE_PER_S = 10.0  # slow beside the rest of a lane's traffic: 10 a second is 36,000 an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,19 @@ async def redrive_wanted(
         if len(page) < PAGE:
             return
         after = page[-1].delivery_id
+
+
+async def redrive_each(
+    conn: Conn, ids: Iterable[UUID], errand: Errand
+) -> AsyncIterator[Redriven | Unknown]:
+    """Redrive these, and yield each result. Ends with Unknown as redrive_wanted() does."""
+    done = 0
+    for delivery_id in ids:
+        result = await redrive(conn, delivery_id, errand, before=done)
+        yield result
+        if isinstance(result, Unknown):
+            return
+        done += result.refusal is None
 
 
 async def redrive(

@@ -1,13 +1,13 @@
 """Resolve: a person's evidence ends one doubt. Conditional, so evidence that came first wins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from notifyq.domain.doubts import Claim, Doubt, Objection, Resolution
 from notifyq.domain.doubts import resolve as judge
 from notifyq.domain.interventions import Kind
-from notifyq.domain.states import AttemptOutcome, Event, Reason, State, step
+from notifyq.domain.states import LIVE, AttemptOutcome, Event, Reason, State, step
 from notifyq.store import doubts, held
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
@@ -60,13 +60,23 @@ async def resolve(
     return fate.value if isinstance(fate, Committed) else fate
 
 
+def _about(attempts: Sequence[held.Attempted]) -> held.Attempted:
+    """Return the attempt that a claim is about: the last, or one that was abandoned before it.
+
+    The doubt that brought a delivery to rest as unknown may be an abandoned attempt's, when those
+    after it were refused.
+    """
+    last = attempts[-1]
+    abandoned = [t for t in attempts if t.outcome is AttemptOutcome.ABANDONED and not t.late]
+    return abandoned[-1] if abandoned and last.outcome not in LIVE else last
+
+
 def _doubt(its: held.Held) -> Doubt:
-    *earlier, last = its.attempts
+    about = _about(its.attempts)
     return Doubt(
         its.state,
-        last.outcome,
-        last.lease_over,
-        any(tried.late for tried in earlier),
+        about.outcome,
+        about.lease_over,
         its.cancel_requested,
         its.expires_at,
         its.has_content,
@@ -81,17 +91,19 @@ def _order(
     new_id: Callable[[], UUID],
 ) -> doubts.Resolved:
     intervention_id = new_id()
-    carried_out = found.outcome is AttemptOutcome.ACCEPTED
+    carried_out = witness.claim is Claim.CARRIED_OUT
     # An acceptance has a name; one without the provider's leads to the evidence.
     name = (witness.provider_id or f"by-hand:{intervention_id}") if carried_out else None
     refuted = found.event is Event.REFUTE
     state = step(its.state, found.event)
     return doubts.Resolved(
         delivery_id,
-        number=its.attempts[-1].number,
+        number=_about(its.attempts).number,
+        attempts=its.attempts[-1].number,
         lane=its.attempts[-1].lane,
         event=found.event,
         outcome=found.outcome,
+        late=found.late,
         code=None if carried_out else "by_hand",
         provider_id=name,
         state=state,

@@ -6,12 +6,12 @@ from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
-from notifyq.domain.evidence import weigh
+from notifyq.domain.evidence import NO_OTHERS, Others, beside, weigh
 from notifyq.domain.model import DoubtRules, Post, Ready
 from notifyq.domain.outcome import Accepted, Outcome
 from notifyq.domain.states import DELIVERY, FAILED, Event, Reason, State, step
 from notifyq.domain.verdict import Verdict, judge
-from notifyq.store import evidence, results, standby
+from notifyq.store import evidence, moves, others, results, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -90,6 +90,8 @@ async def _settle_day(
     """Write what ended on the leaves of one day; return the deliveries that were written."""
     keys = [(one.delivery_id, one.number, one.ended.ready.epoch) for one in judged]
     held = await results.hold(conn, keys, cell=post.cell, day=day)
+    again = [(one.delivery_id, one.number) for one in judged if one.number > 1]
+    tried = await others.look(conn, again, cell=post.cell)
     found = []
     for one in judged:
         its = held.get(one.delivery_id)
@@ -97,7 +99,11 @@ async def _settle_day(
             await _keep_as_evidence(conn, post.cell, one, rules.dedupe_days)
         # In doubt already, a lost answer says what the end of its lease said.
         elif its.state != State.IN_DOUBT or one.verdict.event is not Event.LOSE_ANSWER:
-            found.append(_result(one, its))
+            found.append(_result(one, its, tried.get(one.delivery_id, NO_OTHERS)))
+    moved = [result for result in found if result.delivery_place is not None]
+    doubtful = [r.delivery_id for r in moved if held[r.delivery_id].state != State.PENDING]
+    if doubtful:  # before a new dead letter is written
+        await results.calm(conn, doubtful, cell=post.cell)
     if found:
         await results.settle(
             conn,
@@ -109,10 +115,6 @@ async def _settle_day(
             doubt=rules.doubt,
             dedupe_days=rules.dedupe_days,
         )
-    moved = [result for result in found if result.delivery_place is not None]
-    doubtful = [r.delivery_id for r in moved if held[r.delivery_id].state != State.PENDING]
-    if doubtful:
-        await results.calm(conn, doubtful, cell=post.cell)
     failed = [result.delivery_id for result in moved if result.state in FAILED]
     await standby.advance(conn, failed, cell=post.cell)
     return {result.delivery_id for result in found}
@@ -130,10 +132,14 @@ def _judged(ended: Ended, jitter: float) -> Verdict:
     )
 
 
-def _result(one: _Judged, held: results.Held) -> results.Result:
+def _result(one: _Judged, held: results.Held, others: Others) -> results.Result:
     due, state, verdict = one.ended.ready.due, State(held.state), one.verdict
     if verdict.event is Event.RETRY and held.cancel_requested:
         verdict = replace(verdict, event=Event.CANCEL, reason=Reason.CANCELED, retry_in_s=None)
+    event = beside(verdict.event, others) or verdict.event
+    if event is not verdict.event:
+        reason = Reason.OUTCOME_UNKNOWN if event is Event.END_IN_DOUBT else None
+        verdict = replace(verdict, event=event, reason=reason, retry_in_s=None)
     # Evidence about an earlier attempt may have moved the delivery: the attempt ends all the same.
     moves = (state, verdict.event) in DELIVERY
     return results.Result(
@@ -148,10 +154,14 @@ def _result(one: _Judged, held: results.Held) -> results.Result:
         retry_in_s=verdict.retry_in_s,
         criticality=due.criticality,
         tries=verdict.tries,
-        cause=verdict.reason if verdict.event is Event.GIVE_UP else None,
+        cause=verdict.reason if verdict.event in _DEAD else None,
         attempt_place=held.attempt_place,
         delivery_place=held.delivery_place if moves else None,
     )
+
+
+# These leave a dead letter, whose cause is the reason.
+_DEAD = (Event.GIVE_UP, Event.END_IN_DOUBT)
 
 
 async def _keep_as_evidence(conn: Conn, cell: int, one: _Judged, dedupe_days: int) -> None:
@@ -164,8 +174,7 @@ async def _keep_as_evidence(conn: Conn, cell: int, one: _Judged, dedupe_days: in
         conn,
         at,
         standing,
-        weigh(standing.outcome, standing.state, Event.ACCEPT),
+        weigh(standing.outcome, standing.state, Event.ACCEPT, standing.others),
         evidence.Proof(outcome.provider_id),
-        event_id=one.event_id,
-        dedupe_days=dedupe_days,
+        by=moves.Mover(cell, one.event_id, dedupe_days),
     )

@@ -62,8 +62,7 @@ async def take(
         "windows_s": [dedupe.window_s for _, dedupe in marked],
     }
     await conn.execute(TAKE, parameters)
-    asked = {name: parameters[name] for name in ("cell", "tenant_ids", "marks")}
-    cursor = await conn.execute(HOLDERS, asked)
+    cursor = await conn.execute(HOLDERS, parameters)
     return {(tenant_id, mark): holder for tenant_id, mark, holder in await cursor.fetchall()}
 
 

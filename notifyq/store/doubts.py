@@ -26,7 +26,9 @@ SELECT d.id, t.name, d.channel::text, d.state::text, d.changed_at, encode(d.addr
   JOIN tenant t ON t.cell = d.cell AND t.id = d.tenant_id
   JOIN LATERAL (SELECT * FROM attempt
                  WHERE cell = d.cell AND delivery_id = d.id
-                 ORDER BY number DESC LIMIT 1) AS a ON true
+                 ORDER BY outcome IN ('open', 'in_doubt') DESC,
+                          outcome = 'abandoned' AND late_at IS NULL DESC, number DESC
+                 LIMIT 1) AS a ON true
   JOIN lane l ON l.cell = a.cell AND l.id = a.lane
  WHERE d.state IN ('in_doubt', 'unknown')
    AND (%(tenant)s::text IS NULL OR t.name = %(tenant)s::text)
@@ -44,11 +46,13 @@ WITH moved AS (
     RETURNING tenant_id, id, channel, criticality, state
 ), closed AS (
     UPDATE attempt a
-       SET outcome = %(outcome)s::outcome, ended_at = now(), code = coalesce(%(code)s::text, code),
-           provider_id = coalesce(provider_id, %(provider_id)s::text)
+       SET outcome = coalesce(%(outcome)s::outcome, outcome), ended_at = coalesce(ended_at, now()),
+           code = coalesce(%(code)s::text, code),
+           provider_id = coalesce(provider_id, %(provider_id)s::text),
+           late_at = CASE WHEN %(late)s::bool THEN now() ELSE late_at END
       FROM moved
      WHERE a.cell = %(cell)s::int2 AND a.delivery_id = moved.id AND a.number = %(number)s::int2
-       AND a.outcome = 'in_doubt'
+       AND a.outcome IN ('in_doubt', 'abandoned')
 ), calm AS (
     DELETE FROM timer t USING moved
      WHERE t.cell = %(cell)s::int2 AND t.delivery_id = moved.id
@@ -57,7 +61,7 @@ WITH moved AS (
      WHERE x.cell = %(cell)s::int2 AND x.delivery_id = moved.id AND x.cause = 'outcome_unknown'
 ), again AS (
     INSERT INTO job (cell, criticality, lane, due, delivery_id, channel, attempts, tries)
-    SELECT %(cell)s::int2, criticality, %(lane)s::int4, now(), id, channel, %(number)s::int2, 0
+    SELECT %(cell)s::int2, criticality, %(lane)s::int4, now(), id, channel, %(attempts)s::int2, 0
       FROM moved WHERE state = 'pending'
 ), kept AS (
     INSERT INTO intervention (cell, id, delivery_id, kind, actor, reason, evidence)
@@ -74,7 +78,7 @@ SELECT id FROM moved
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A delivery in doubt or unknown, with its last attempt: what to look for, and where."""
+    """A delivery in doubt or unknown, with the attempt to look for, and where."""
 
     delivery_id: UUID
     tenant: str
@@ -101,10 +105,12 @@ class Resolved:
     """A resolution that is decided."""
 
     delivery_id: UUID
-    number: int  # of the attempt
+    number: int  # of the attempt that was looked up
+    attempts: int  # begun so far
     lane: int
     event: DeliveryEvent
     outcome: str | None  # the attempt's new one; None: it is closed already
+    late: bool  # it was closed as abandoned, and was carried out
     code: str | None
     provider_id: str | None
     state: str

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.evidence import Bearing
+from notifyq.domain.evidence import NO_OTHERS, Bearing, Others
 from notifyq.domain.model import Channel
-from notifyq.domain.states import AttemptOutcome, Event, Reason, State, sources, step
+from notifyq.domain.states import LIVE, AttemptOutcome, State, step
+from notifyq.store import moves, others
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
 
@@ -35,6 +36,7 @@ class Standing:
     state: State
     channel: Channel
     late: bool  # evidence for it came before, after it was closed
+    others: Others  # what the delivery's other attempts may have done
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +75,6 @@ UPDATE attempt
  WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
    AND number = %(number)s::int2 AND late_at IS NULL
 """
-# Purpose: move a delivery that evidence settles. What waited for that evidence is over; a bounce
-# is a dead letter, for somebody may want to send it again; an arrival takes that back.
-MOVE_ONE: LiteralString = """
-WITH moved AS (
-    UPDATE delivery SET state = %(state)s::delivery_state, reason = %(reason)s::text,
-                        changed_at = now()
-     WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
-       AND state = ANY (%(sources)s::delivery_state[])
-    RETURNING tenant_id, id, state
-), calm AS (
-    DELETE FROM timer
-     WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
-), alive AS (
-    DELETE FROM dead_letter
-     WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
-       AND %(state)s::text <> 'undelivered'
-), dead AS (
-    INSERT INTO dead_letter AS l (cell, delivery_id, cause, detail, dedupe_until)
-    SELECT %(cell)s::int2, id, 'undelivered', %(code)s::text,
-           now() + make_interval(days => %(dedupe_days)s::int4)
-      FROM moved WHERE state = 'undelivered'
-    ON CONFLICT (cell, delivery_id) DO UPDATE
-       SET cause = excluded.cause, detail = excluded.detail, at = now()
-), told AS (
-    INSERT INTO outbox (cell, tenant_id, id, about, kind)
-    SELECT %(cell)s::int2, tenant_id, %(event_id)s::uuid, id, 'delivery.' || state FROM moved
-)
-SELECT id FROM moved
-"""
 # Purpose: take back a retry that late evidence refutes. Whoever deletes the job row decides: one
 # that a worker is just claiming is the worker's, and the evidence came too late.
 TAKE_BACK: LiteralString = """
@@ -118,8 +91,12 @@ async def lock(conn: Conn, at: Place) -> Standing | None:
     if row is None:
         return None
     outcome, provider_id, provider, state, channel, late = row
+    beside = NO_OTHERS
+    if at.number > 1 or outcome not in LIVE:  # else it is the only one there is
+        found = await others.look(conn, [(at.delivery_id, at.number)], cell=at.cell)
+        beside = found.get(at.delivery_id, NO_OTHERS)
     where = (provider_id, provider, State(state), Channel(channel))
-    return Standing(AttemptOutcome(outcome), *where, late)
+    return Standing(AttemptOutcome(outcome), *where, late, beside)
 
 
 async def apply(
@@ -129,8 +106,7 @@ async def apply(
     bearing: Bearing,
     proof: Proof,
     *,
-    event_id: UUID,
-    dedupe_days: int,
+    by: moves.Mover,
 ) -> State:
     """Write what evidence changes about a locked attempt; return the delivery's state after it."""
     where = _of(at) | {"provider_id": proof.provider_id, "code": proof.code}
@@ -142,16 +118,8 @@ async def apply(
         return standing.state
     if bearing.takes_job and not await _take_back(conn, at, standing.channel):
         return standing.state
-    target = step(standing.state, bearing.event)
-    moved = where | {
-        "state": target,
-        "reason": Reason.UNDELIVERED if bearing.event is Event.BOUNCE else None,
-        "sources": list(sources(bearing.event)),
-        "event_id": event_id,
-        "dedupe_days": dedupe_days,
-    }
-    await conn.execute(MOVE_ONE, moved)
-    return target
+    await moves.move(conn, at.delivery_id, standing.state, bearing.event, by=by, detail=proof.code)
+    return step(standing.state, bearing.event)
 
 
 async def _take_back(conn: Conn, at: Place, channel: Channel) -> bool:

@@ -89,8 +89,9 @@ WITH fence_open AS MATERIALIZED (
     SELECT * FROM ROWS FROM (
         unnest(%(ids)s::uuid[]), unnest(%(places)s::tid[]),
         unnest(%(states)s::delivery_state[]), unnest(%(reasons)s::text[]),
-        unnest(%(event_ids)s::uuid[]), unnest(%(delivery_places)s::tid[]))
-      AS e (delivery_id, place, state, reason, event_id, delivery_place)
+        unnest(%(details)s::text[]), unnest(%(event_ids)s::uuid[]),
+        unnest(%(delivery_places)s::tid[]))
+      AS e (delivery_id, place, state, reason, detail, event_id, delivery_place)
 ), gone AS (
     DELETE FROM job_{channel} AS j USING ending AS e, fence_open
      WHERE j.ctid = e.place AND j.delivery_id = e.delivery_id
@@ -101,6 +102,12 @@ WITH fence_open AS MATERIALIZED (
       FROM gone AS g
      WHERE d.ctid = g.delivery_place
     RETURNING d.tenant_id, g.*
+), listed AS (
+    INSERT INTO dead_letter (cell, delivery_id, cause, detail, dedupe_until)
+    SELECT %(cell)s::int2, delivery_id, reason, detail,
+           now() + make_interval(days => %(dedupe_days)s::int4)
+      FROM moved WHERE state = 'unknown'
+    ON CONFLICT DO NOTHING
 ), told AS (
     INSERT INTO outbox (cell, tenant_id, id, about, kind)
     SELECT %(cell)s::int2, tenant_id, event_id, delivery_id, 'delivery.' || state FROM moved
@@ -167,13 +174,23 @@ async def facts(conn: Conn, claims: Sequence[Claim], *, cell: int, day: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A claimed job that is over unsent, and what its delivery becomes; None: stays as it is."""
+    """A claimed job that is over unsent, and what its delivery becomes."""
 
     delivery_id: UUID
     place: str
-    state: str | None
-    reason: str | None
     event_id: UUID
+    delivery_place: str | None = None  # None: it stays as it is
+    state: str | None = None
+    reason: str | None = None  # also the dead letter's cause, where nobody knows if it arrived
+    detail: str | None = None
+
+
+async def lock_pending(conn: Conn, ids: Sequence[UUID], *, cell: int, day: str) -> dict[UUID, str]:
+    """Lock deliveries, given in order; return where those that are pending are."""
+    if not ids:
+        return {}
+    parameters = {"cell": cell, "ids": list(ids)}
+    return dict(await (await conn.execute(leaf_sql(LOCK_PENDING, day=day), parameters)).fetchall())
 
 
 async def end_unsent(
@@ -185,21 +202,21 @@ async def end_unsent(
     day: str,
     epoch: int,
     region: str,
+    dedupe_days: int,
 ) -> int:
     """End claimed jobs; return how many: fewer than asked means a lost fence."""
-    moving = [e.delivery_id for e in endings if e.state is not None]
-    cursor = await conn.execute(leaf_sql(LOCK_PENDING, day=day), {"cell": cell, "ids": moving})
-    delivery_places: dict[UUID, str] = dict(await cursor.fetchall())
     parameters = {
-        "delivery_places": [delivery_places.get(e.delivery_id) for e in endings],
         "cell": cell,
         "epoch": epoch,
         "region": region,
+        "dedupe_days": dedupe_days,
         "ids": [e.delivery_id for e in endings],
         "places": [e.place for e in endings],
         "states": [e.state for e in endings],
         "reasons": [e.reason for e in endings],
+        "details": [e.detail for e in endings],
         "event_ids": [e.event_id for e in endings],
+        "delivery_places": [e.delivery_place for e in endings],
     }
     return (await conn.execute(leaf_sql(END_UNSENT, channel=channel, day=day), parameters)).rowcount
 

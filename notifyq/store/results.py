@@ -113,7 +113,7 @@ WITH result AS MATERIALIZED (
            LATERAL (VALUES ('settle_window', %(settle_window_s)s::float8),
                            ('look_up', %(look_up_s)s::float8),
                            ('resend', resend_after_s::float8)) AS w (kind, after_s)
-     WHERE outcome = 'in_doubt' AND w.after_s IS NOT NULL
+     WHERE state = 'in_doubt' AND w.after_s IS NOT NULL
     ON CONFLICT DO NOTHING
 )
 INSERT INTO outbox (cell, tenant_id, id, about, kind)

@@ -93,29 +93,6 @@ WITH doubtful AS MATERIALIZED (
 )
 SELECT id FROM moved
 """
-# Purpose: no evidence came in time. The attempt stays in doubt, and so live: nothing may begin
-# beside it. The delivery rests as unknown, is counted and listed, and may still be corrected.
-UNKNOWN: LiteralString = """
-WITH moved AS (
-    UPDATE delivery d
-       SET state = 'unknown', reason = 'outcome_unknown', changed_at = now()
-     WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid AND state = 'in_doubt'
-    RETURNING tenant_id, id
-), calm AS (
-    DELETE FROM timer
-     WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
-), listed AS (
-    INSERT INTO dead_letter (cell, delivery_id, cause, dedupe_until)
-    SELECT %(cell)s::int2, id, 'outcome_unknown',
-           now() + make_interval(days => %(dedupe_days)s::int4)
-      FROM moved
-    ON CONFLICT DO NOTHING
-), told AS (
-    INSERT INTO outbox (cell, tenant_id, id, about, kind)
-    SELECT %(cell)s::int2, tenant_id, %(event_id)s::uuid, id, 'delivery.unknown' FROM moved
-)
-SELECT id FROM moved
-"""
 # A worker that was not seen for an hour did not stop in order; its attempts are long in doubt.
 _FORGET_WORKERS: LiteralString = """
 DELETE FROM worker WHERE cell = %(cell)s::int2 AND seen_at < now() - interval '1 hour'
@@ -194,19 +171,6 @@ async def resend(
         "attempts_max": attempts_max,
     }
     return (await conn.execute(RESEND, parameters)).rowcount == 1
-
-
-async def close_window(
-    conn: Conn, *, cell: int, delivery_id: UUID, event_id: UUID, dedupe_days: int
-) -> bool:
-    """Bring a delivery in doubt to rest as unknown; False if evidence came first."""
-    parameters = {
-        "cell": cell,
-        "delivery_id": delivery_id,
-        "event_id": event_id,
-        "dedupe_days": dedupe_days,
-    }
-    return (await conn.execute(UNKNOWN, parameters)).rowcount == 1
 
 
 async def forget_workers(conn: Conn, *, cell: int) -> int:

@@ -7,7 +7,7 @@
 --        no_bounce        undelivered, and no attempt bounced
 --        no_doubt         in doubt, and no attempt is in doubt
 --        carried_out      expired, suppressed, canceled or dead, and an attempt was carried out or
---                         may have been
+--                         may have been; one that was abandoned may have been
 --        due_beside_live  pending with a job, and an attempt was carried out or may have been
 --        gap              attempts that are not numbered 1, 2, 3 ...
 --        overlap          an attempt began before the one before it had ended
@@ -26,6 +26,7 @@ WITH tried AS (
            bool_or(a.outcome = 'in_doubt') AS in_doubt,
            bool_or(a.outcome = 'bounced' OR a.late_at IS NOT NULL) AS bounced,
            bool_or(a.outcome = 'abandoned') AS abandoned,
+           bool_or(a.outcome = 'abandoned' AND a.late_at IS NULL) AS unproven,
            bool_or(a.overlaps) AS overlaps
       FROM (SELECT t.*, t.began_at < lag(t.ended_at) OVER (
                        PARTITION BY t.cell, t.delivery_id ORDER BY t.number) AS overlaps
@@ -36,7 +37,7 @@ WITH tried AS (
            t.outcomes, coalesce(t.carried_out, false) AS carried_out,
            coalesce(t.doubtful, false) AS doubtful, coalesce(t.in_doubt, false) AS in_doubt,
            coalesce(t.bounced, false) AS bounced, coalesce(t.abandoned, false) AS abandoned,
-           coalesce(t.overlaps, false) AS overlaps,
+           coalesce(t.unproven, false) AS unproven, coalesce(t.overlaps, false) AS overlaps,
            EXISTS (SELECT FROM notifyq.job AS j
                     WHERE j.cell = d.cell AND j.delivery_id = d.id) AS due
       FROM notifyq.delivery AS d
@@ -49,7 +50,7 @@ SELECT w.why, x.cell, x.id AS delivery, x.state, x.reason, x.numbers, x.outcomes
            ('no_bounce', x.state = 'undelivered' AND NOT x.bounced),
            ('no_doubt', x.state = 'in_doubt' AND NOT x.in_doubt),
            ('carried_out', x.state IN ('expired', 'suppressed', 'canceled', 'dead')
-                           AND ('accepted' = ANY (x.outcomes) OR x.doubtful)),
+                           AND ('accepted' = ANY (x.outcomes) OR x.doubtful OR x.unproven)),
            ('due_beside_live', x.state = 'pending' AND x.due
                                AND ('accepted' = ANY (x.outcomes) OR x.doubtful)),
            ('gap', x.numbers[cardinality(x.numbers)] <> cardinality(x.numbers)),

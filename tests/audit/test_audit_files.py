@@ -304,6 +304,13 @@ FAULTS = {
         "carried_out",
         "UPDATE notifyq.delivery SET state = 'dead', reason = 'planted' WHERE state = 'delivered'",
     ),
+    "dead beside an attempt that nobody knows of": (
+        "illegal_history",
+        "carried_out",
+        "UPDATE notifyq.attempt SET outcome = 'abandoned' WHERE outcome = 'throttled'; UPDATE"
+        " notifyq.delivery SET state = 'dead', reason = 'planted', resend_after_s = 1 WHERE id IN"
+        " (SELECT delivery_id FROM notifyq.attempt WHERE outcome = 'abandoned')",
+    ),
     "due beside an acceptance": (
         "illegal_history",
         "due_beside_live",

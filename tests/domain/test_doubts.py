@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from notifyq.domain.doubts import WHY, Claim, Doubt, Objection, Resolution, resolve
-from notifyq.domain.states import DELIVERY, AttemptOutcome, Event, State
+from notifyq.domain.states import DELIVERY, AttemptOutcome, Event, State, may_become
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 S, O, J = State, AttemptOutcome, Objection  # noqa: E741
-DOUBT = Doubt(S.IN_DOUBT, O.IN_DOUBT, True, False, False, NOW + timedelta(seconds=1), True)
+DOUBT = Doubt(S.IN_DOUBT, O.IN_DOUBT, True, False, NOW + timedelta(seconds=1), True)
 CARRIED, NOT = Claim.CARRIED_OUT, Claim.NOT_CARRIED_OUT
 DOUBTED = (S.IN_DOUBT, S.UNKNOWN)
 REFUTED = (O.REFUSED, O.THROTTLED, O.UNAVAILABLE, O.NOT_SENT, O.MISCONFIGURED)
@@ -37,14 +37,22 @@ def test_a_claim_changes_doubts_only_and_as_the_table_allows(
         if isinstance(result, Resolution):
             assert (state, result.event) in DELIVERY
             assert state in DOUBTED
-            assert outcome in (O.IN_DOUBT, *REFUTED)
-            assert (result.outcome is None) == (outcome in REFUTED)
+            assert outcome in (O.IN_DOUBT, O.ABANDONED, *REFUTED)
+            assert result.late is (outcome is O.ABANDONED and claim is CARRIED)
+            assert (result.outcome is None) == (outcome in REFUTED or result.late)
+            assert result.outcome is None or may_become(outcome, result.outcome)
         elif outcome is O.OPEN:
             assert result is J.SENDING
         elif state in DOUBTED and outcome in REFUTED:
             assert (claim, result) == (CARRIED, J.ANSWERED)
         else:
             assert result is J.NO_DOUBT
+
+
+def test_an_abandoned_attempt_stays_abandoned_though_it_was_carried_out() -> None:
+    about = {"state": S.UNKNOWN, "outcome": O.ABANDONED}
+    assert found(CARRIED, **about) == Resolution(None, Event.ACCEPT, late=True)
+    assert found(NOT, **about) == Resolution(O.NOT_SENT, Event.REFUTE)
 
 
 @pytest.mark.parametrize("claim", Claim)
@@ -66,13 +74,6 @@ def test_what_may_not_be_sent_again_can_only_have_been_carried_out(
 ) -> None:
     assert found(NOT, **changes) is why
     assert found(CARRIED, **changes) == Resolution(O.ACCEPTED, Event.ACCEPT)
-    # An attempt before it reached them: nothing is sent again, so nothing stands against it.
-    expected = Resolution(O.NOT_SENT, Event.ACCEPT)
-    assert found(NOT, carried_out_before=True, **changes) == expected
-
-
-def test_a_message_that_an_earlier_attempt_carried_out_is_not_sent_again() -> None:
-    assert found(NOT, carried_out_before=True) == Resolution(O.NOT_SENT, Event.ACCEPT)
 
 
 def test_every_objection_says_what_to_do() -> None:

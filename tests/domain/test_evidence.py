@@ -4,7 +4,16 @@ from itertools import product
 
 import pytest
 
-from notifyq.domain.evidence import Bearing, event_of, weigh
+from notifyq.domain.evidence import (
+    NO_OTHERS,
+    Bearing,
+    Other,
+    Others,
+    beside,
+    event_of,
+    sum_up,
+    weigh,
+)
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
 from notifyq.domain.states import (
     DELIVERY,
@@ -83,3 +92,90 @@ def test_evidence_never_makes_a_delivery_due() -> None:
         bearing = weigh(outcome, state, event)
         if bearing.event is not None:
             assert DELIVERY[state, bearing.event] is not S.PENDING
+
+
+# ------------------------------------------------------------------- beside other attempts
+
+ENDS = (E.GIVE_UP, E.SUPPRESS, E.EXPIRE, E.CANCEL, E.BOUNCE)
+GOES_ON = (E.RETRY, E.LOSE_ANSWER)
+OTHERS = [
+    Others(*some) for some in product((None, E.ACCEPT, E.DELIVER), (False, True), (False, True))
+]
+
+
+@pytest.mark.parametrize("others", OTHERS, ids=str)
+def test_what_is_neither_an_end_nor_a_wait_happens_whatever_the_others_did(others: Others) -> None:
+    for event in set(E) - {*ENDS, *GOES_ON}:
+        assert beside(event, others) is event
+
+
+@pytest.mark.parametrize("event", ENDS + GOES_ON)
+def test_an_end_is_one_only_if_no_other_attempt_can_have_arrived(event: Event) -> None:
+    assert beside(event, NO_OTHERS) is event
+    assert beside(event, Others(live=True)) is None
+    assert beside(event, Others(live=True, unproven=True)) is None
+    wanted = E.END_IN_DOUBT if event in ENDS else event
+    assert beside(event, Others(unproven=True)) is wanted
+    for proven in (E.ACCEPT, E.DELIVER):
+        for live, unproven in product((False, True), repeat=2):
+            assert beside(event, Others(proven, live, unproven)) is proven
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], NO_OTHERS),
+        ([Other(O.UNAVAILABLE, False, 0)], NO_OTHERS),
+        ([Other(O.ABANDONED, False, 0)], Others(unproven=True)),
+        ([Other(O.ABANDONED, True, 0)], Others(E.ACCEPT)),  # the answer of its own worker
+        ([Other(O.ABANDONED, True, RANK_DELIVERED)], Others(E.DELIVER)),
+        ([Other(O.ABANDONED, True, RANK_UNDELIVERED)], NO_OTHERS),  # carried out, and in vain
+        ([Other(O.NOT_SENT, True, 1)], Others(E.ACCEPT)),
+        ([Other(O.OPEN, False, 0)], Others(live=True)),
+        ([Other(O.IN_DOUBT, False, 0)], Others(live=True)),
+        ([Other(O.ACCEPTED, False, RANK_DELIVERED)], Others(live=True)),
+        (
+            [Other(O.ABANDONED, True, 1), Other(O.ABANDONED, True, RANK_DELIVERED)],
+            Others(E.DELIVER),
+        ),
+        (
+            [Other(O.ABANDONED, True, RANK_UNDELIVERED), Other(O.ABANDONED, False, 0)],
+            Others(unproven=True),
+        ),
+    ],
+)
+def test_what_several_attempts_may_have_done(others: list[Other], expected: Others) -> None:
+    assert sum_up(others) == expected
+
+
+@pytest.mark.parametrize("others", OTHERS, ids=str)
+def test_beside_others_too_the_tables_allow_what_is_changed(others: Others) -> None:
+    for outcome, state, event in EVERYTHING:
+        bearing = weigh(outcome, state, event, others)
+        assert bearing.outcome is None or may_become(outcome, bearing.outcome)
+        if bearing.event is not None:
+            step(state, bearing.event)
+        else:
+            assert not bearing.takes_job
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "others", "expected"),
+    [
+        # attempt 2 may yet arrive: the bounce of attempt 1 says nothing about the delivery
+        (O.ABANDONED, S.PENDING, Others(live=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.IN_DOUBT, Others(live=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.SENT, Others(live=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.UNKNOWN, Others(live=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.UNKNOWN, NO_OTHERS, Bearing(None, E.BOUNCE, late=True)),
+        (O.ABANDONED, S.SENT, NO_OTHERS, Bearing(None, E.BOUNCE, late=True)),
+        # attempt 1 may have arrived: the bounce of attempt 2 leaves that open
+        (O.ACCEPTED, S.SENT, Others(unproven=True), Bearing(O.BOUNCED, E.END_IN_DOUBT)),
+        (O.ACCEPTED, S.SENT, Others(E.DELIVER), Bearing(O.BOUNCED, E.DELIVER)),
+        (O.ACCEPTED, S.SENT, Others(E.ACCEPT), Bearing(O.BOUNCED, None)),
+    ],
+)
+def test_a_bounce_ends_a_delivery_only_if_nothing_else_may_have_arrived(
+    outcome: AttemptOutcome, state: State, others: Others, expected: Bearing
+) -> None:
+    assert weigh(outcome, state, E.BOUNCE, others) == expected

@@ -37,18 +37,18 @@ canceled     -       -      -           -       -       -       -          -
 dead         -       -      -           -       -       -       -          -
 """
 DRAWN_TOO = """
-             cancel   window_over deliver   bounce      redrive refute
-standby      canceled -           -         -           -       -
-pending      canceled -           delivered undelivered -       -
-in_doubt     canceled unknown     delivered undelivered -       pending
-sent         -        -           delivered undelivered -       -
-delivered    -        -           -         undelivered -       -
-undelivered  -        -           delivered -           pending -
-unknown      -        -           delivered undelivered -       pending
-suppressed   -        -           -         -           -       -
-expired      -        -           -         -           -       -
-canceled     -        -           -         -           -       -
-dead         -        -           -         -           pending -
+             cancel   window_over end_in_doubt deliver   bounce      redrive refute
+standby      canceled -           -            -         -           -       -
+pending      canceled -           unknown      delivered undelivered -       -
+in_doubt     canceled unknown     unknown      delivered undelivered -       pending
+sent         -        -           unknown      delivered undelivered -       -
+delivered    -        -           -            -         undelivered -       -
+undelivered  -        -           -            delivered -           pending -
+unknown      -        -           -            delivered undelivered -       pending
+suppressed   -        -           -            -         -           -       -
+expired      -        -           -            -         -           -       -
+canceled     -        -           -            -         -           -       -
+dead         -        -           -            -         -           pending -
 """
 
 
@@ -132,9 +132,13 @@ def test_only_what_was_not_carried_out_fails_expires_or_is_called_back() -> None
     assert sources(Event.CANCEL) == (S.STANDBY, S.PENDING, S.IN_DOUBT)
 
 
-def test_a_doubt_ends_unknown_only_by_its_window() -> None:
-    assert {event for (_, event), to in DELIVERY.items() if to is S.UNKNOWN} == {Event.WINDOW_OVER}
+def test_a_delivery_ends_unknown_by_its_window_or_beside_an_abandoned_attempt() -> None:
+    assert {event for (_, event), to in DELIVERY.items() if to is S.UNKNOWN} == {
+        Event.WINDOW_OVER,
+        Event.END_IN_DOUBT,
+    }
     assert sources(Event.WINDOW_OVER) == (S.IN_DOUBT,)
+    assert sources(Event.END_IN_DOUBT) == (S.PENDING, S.IN_DOUBT, S.SENT)
 
 
 def test_a_receipt_never_takes_a_delivery_back_to_sent() -> None:
@@ -152,6 +156,7 @@ BECOMES = {
     "in_doubt": "accepted bounced refused throttled unavailable not_sent misconfigured abandoned",
     "accepted": "bounced",
     "bounced": "accepted",
+    "abandoned": "not_sent",
 }
 
 

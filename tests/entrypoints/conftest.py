@@ -439,7 +439,12 @@ class Hand:
         """Begin everything that is due on a lane."""
         ever = [datetime(2000, 1, 1, tzinfo=UTC)] * 4
         turn = await begin_due(
-            self.conn, self.posts[lane], room=1_000, low_waters=ever, new_id=self.new_id
+            self.conn,
+            self.posts[lane],
+            room=1_000,
+            low_waters=ever,
+            dedupe_days=40,
+            new_id=self.new_id,
         )
         assert isinstance(turn, Turn)
         return turn.ready

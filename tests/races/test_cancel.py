@@ -6,6 +6,7 @@ What it answered is true afterwards, and stays true. Each guard is taken out onc
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +28,11 @@ from tests.races.interleave import (
     TO_COMMIT,
     Session,
     Step,
+    in_each,
     merges,
-    named,
     run,
+    some_fail,
+    symmetric,
     until_blocked,
 )
 from tests.store import helpers as h
@@ -62,7 +65,9 @@ class World:
 
     async def cancel(self, conn: Conn) -> list[Called]:
         of = notification_of(self.at)
-        found = await cancel.cancel(conn, of, BY, cell=0, new_id=h.new_id)
+        found = await cancel.cancel(
+            conn, of, BY, cell=0, dedupe_days=h.DEDUPE_DAYS, new_id=h.new_id
+        )
         assert isinstance(found, list)
         return found
 
@@ -161,8 +166,7 @@ async def _true(raced: Raced, world: World, conn: Conn) -> None:
 
 
 def every(steps: tuple[list[Step], list[Step]], letters: str) -> pytest.MarkDecorator:
-    found = orders(steps)
-    return pytest.mark.parametrize("order", found, ids=[named(letters, o) for o in found])
+    return in_each(orders(steps), letters)
 
 
 def orders(steps: tuple[list[Step], list[Step]]) -> list[tuple[int, ...]]:
@@ -205,13 +209,7 @@ async def test_a_cancel_that_takes_no_job_says_canceled_of_what_is_sent(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cancels, "TAKE_JOBS", SEES_ONLY)
-    caught = 0
-    for order in orders((CANCEL, BEGIN)):
-        try:
-            caught += not await against_a_begin(database_url, order)
-        except AssertionError:
-            caught += 1
-    assert caught
+    assert await some_fail(orders((CANCEL, BEGIN)), partial(against_a_begin, database_url))
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["as_written", "mutant"])
@@ -315,13 +313,9 @@ async def test_without_the_deliverys_lock_what_has_arrived_is_called_requested(
 ) -> None:
     unlocked = h.mutated(cancels.LOCK, ("LIMIT 1 FOR NO KEY UPDATE", "LIMIT 1"))
     monkeypatch.setattr(cancels, "LOCK", unlocked)
-    caught = 0
-    for order in orders((CANCEL_SENDING, SETTLE)):
-        try:
-            caught += not await too_late_or_requested(database_url, order)
-        except AssertionError:
-            caught += 1
-    assert caught
+    assert await some_fail(
+        orders((CANCEL_SENDING, SETTLE)), partial(too_late_or_requested, database_url)
+    )
 
 
 # ------------------------------------------------------- resend, another cancel, next channel
@@ -346,11 +340,9 @@ async def test_a_doubt_that_was_called_back_is_not_sent_again(
 
 
 TWICE = [TO_COMMIT, ONE, TO_COMMIT, END]  # the look and its commit, jobs and standby, commit
-# By symmetry, the orders that the first begins.
-FIRST = [order for order in orders((TWICE, TWICE)) if order[0] == 0]
 
 
-@pytest.mark.parametrize("order", FIRST, ids=[named("Cc", order) for order in FIRST])
+@in_each(symmetric(len(TWICE)), "Cc")
 async def test_two_cancels_note_it_once(shared_url: str, order: tuple[int, ...]) -> None:
     def cancels_too(world: World) -> tuple[str, Callable[[Conn], Awaitable[Any]]]:
         return "second", world.cancel

@@ -29,7 +29,9 @@ async def conn(database_url: str) -> AsyncIterator[db.Conn]:
 
 
 async def called(conn: db.Conn, at: UUID, by: By = BY) -> list[Called]:
-    found = await cancel.cancel(conn, notification_of(at), by, cell=0, new_id=h.new_id)
+    found = await cancel.cancel(
+        conn, notification_of(at), by, cell=0, dedupe_days=h.DEDUPE_DAYS, new_id=h.new_id
+    )
     assert isinstance(found, list), found
     return found
 
@@ -183,7 +185,9 @@ async def test_one_that_is_still_being_accepted_is_running(conn: db.Conn) -> Non
         [notification_of(at)],
     )
     await conn.commit()
-    found = await cancel.cancel(conn, notification_of(at), BY, cell=0, new_id=h.new_id)
+    found = await cancel.cancel(
+        conn, notification_of(at), BY, cell=0, dedupe_days=h.DEDUPE_DAYS, new_id=h.new_id
+    )
     assert isinstance(found, Running)
     assert (await h.standing(conn, at)).jobs == 1
 
@@ -222,7 +226,9 @@ async def test_a_commit_of_unknown_fate_is_no_answer(
             await commit()
 
         monkeypatch.setattr(conn, "commit", broken)
-        found = await cancel.cancel(conn, notification_of(at), BY, cell=0, new_id=h.new_id)
+        found = await cancel.cancel(
+            conn, notification_of(at), BY, cell=0, dedupe_days=h.DEDUPE_DAYS, new_id=h.new_id
+        )
         assert isinstance(found, db.Unknown)
         await conn.rollback()
     monkeypatch.undo()

@@ -213,7 +213,12 @@ async def test_an_unknown_commit_sends_nothing(
 
     monkeypatch.setattr(hot, "commit", broken)
     turn = await deliver.begin_due(
-        hot, h.post_of(shop), room=1, low_waters=[h.EVER] * 4, new_id=h.new_id
+        hot,
+        h.post_of(shop),
+        room=1,
+        low_waters=[h.EVER] * 4,
+        dedupe_days=h.DEDUPE_DAYS,
+        new_id=h.new_id,
     )
     assert isinstance(turn, db.Unknown)
 

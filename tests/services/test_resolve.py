@@ -186,20 +186,6 @@ async def test_a_late_answer_of_its_worker_leaves_only_one_thing_to_say(conn: db
     assert after == h.Standing("pending", "not_carried_out", ("refused",), 1, 0, ())
 
 
-async def test_what_an_earlier_attempt_carried_out_is_not_sent_a_third_time(conn: db.Conn) -> None:
-    shop, _, at = await in_doubt(conn, category=SENT_AGAIN)
-    await h.swept(conn)
-    (again,) = (await h.begin(conn, h.post_of(shop))).ready
-    # While the second is on its way the first proves to have arrived; then the second is lost.
-    await h.told(conn, h.receipt_for(at, 1, RANK_DELIVERED))
-    await h.settled(conn, h.post_of(shop), (again, InDoubt("cut")))
-    await do(conn, LEASE_OVER)
-    assert (await h.standing(conn, at)).state == "in_doubt"
-    assert (await said(conn, at, NOT)).after is State.SENT
-    after = await h.standing(conn, at)
-    assert after == h.Standing("sent", None, ("abandoned", "not_sent"), 0, 0, ())
-
-
 async def test_doubts_are_listed_with_what_to_look_for(conn: db.Conn) -> None:
     shop, ready, at = await in_doubt(conn, unknown=True)
     (second,) = await h.begun(conn, shop, h.make_ask(shop, category=SENT_AGAIN))

@@ -147,7 +147,9 @@ def post_of(shop: Shop, *, epoch: int = 1, lease_s: float = LEASE_S) -> Post:
 
 async def begin(conn: Conn, post: Post, room: int = 100) -> deliver.Turn:
     """One turn of the lane, which must be confirmed."""
-    turn = await deliver.begin_due(conn, post, room=room, low_waters=[EVER] * 4, new_id=new_id)
+    turn = await deliver.begin_due(
+        conn, post, room=room, low_waters=[EVER] * 4, dedupe_days=DEDUPE_DAYS, new_id=new_id
+    )
     assert isinstance(turn, deliver.Turn), turn
     return turn
 

@@ -212,11 +212,17 @@ def settle(b: Bench) -> Callable[[], Awaitable[Any]]:
     )
 
 
+def lock_pending(b: Bench) -> Callable[[], Awaitable[Any]]:
+    return lambda: queue.lock_pending(
+        b.conn, [c.delivery_id for c in b.claims()], cell=0, day=b.day
+    )
+
+
 def end_unsent(b: Bench) -> Callable[[], Awaitable[Any]]:
     return lambda: queue.end_unsent(
         b.conn,
         [
-            queue.Ending(c.delivery_id, c.place, State.EXPIRED, "expired", h.new_id())
+            queue.Ending(c.delivery_id, c.place, h.new_id(), c.place, State.EXPIRED, "expired")
             for c in b.claims()
         ],
         channel=Channel.SMS,
@@ -224,6 +230,7 @@ def end_unsent(b: Bench) -> Callable[[], Awaitable[Any]]:
         day=b.day,
         epoch=1,
         region=h.REGION,
+        dedupe_days=40,
     )
 
 
@@ -260,10 +267,8 @@ WANTED: dict[Made, list[Scans]] = {
     begin: [{("fence", "fence_pk"), ("job_sms", TID)}],
     hold: [{_ATTEMPT, _DELIVERY}],
     settle: [{("attempt_{month}", TID), ("delivery_{month}", TID)}],
-    end_unsent: [
-        {_DELIVERY},
-        {("fence", "fence_pk"), ("job_sms", TID), ("delivery_{month}", TID)},
-    ],
+    lock_pending: [{_DELIVERY}],
+    end_unsent: [{("fence", "fence_pk"), ("job_sms", TID), ("delivery_{month}", TID)}],
     defer: [{("fence", "fence_pk"), ("job_sms", TID)}],
 }
 

@@ -20,7 +20,7 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.notifications import NotificationRoutes
-from notifyq.entrypoints.api.problems import Problem, answer
+from notifyq.entrypoints.api.problems import Problem, answer, unavailable
 
 _log = logging.getLogger("notifyq.api")
 
@@ -111,8 +111,7 @@ def _answering(handler: Handler) -> Handler:
             return answer(problem, request_id)
         except (*_AWAY, PoolTimeout) as error:
             _log.error("event=request.failed request_id=%s error=%s", request_id, error)
-            why = "the database does not answer"
-            return answer(Problem("unavailable", why, retry_after_s=1), request_id)
+            return answer(unavailable("the database does not answer"), request_id)
         response.headers["X-Request-Id"] = request_id
         return response
 

@@ -11,7 +11,8 @@ from notifyq.domain.idempotency import dedupe_mark, hash_key
 from notifyq.domain.ids import public_id
 from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel
 from notifyq.domain.states import Reason, State
-from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody, Recipient, refused
+from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody, Recipient
+from notifyq.entrypoints.api.faults import refused
 from notifyq.entrypoints.api.problems import Fault, Problem
 from notifyq.store.tenants import Holder
 

@@ -16,11 +16,11 @@ from starlette.responses import Response
 
 from notifyq.domain.asking import Ask, operation_of
 from notifyq.domain.idempotency import Answer, fingerprint, hash_key
+from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.asks import Rules, ask_of
 from notifyq.entrypoints.api.body import read_batch, read_item
 from notifyq.entrypoints.api.bulk import Bulk
-from notifyq.entrypoints.api.gather import Busy
-from notifyq.entrypoints.api.notifications import RETRY_AFTER_S, SEND, not_accepted
+from notifyq.entrypoints.api.notifications import SEND, not_accepted
 from notifyq.entrypoints.api.problems import Problem, content
 from notifyq.entrypoints.api.reading import (
     BATCH,
@@ -63,11 +63,7 @@ class BatchRoute:
         raw = await read_raw(request, BATCH)
         items = await asyncio.to_thread(self._items, raw, holder)
         asks = [item.ask for item in items if item.ask is not None]
-        try:
-            replies = iter(await self.bulk.take_batch(asks) if asks else [])
-        except Busy:
-            why = "too many requests are waiting"
-            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S) from None
+        replies = iter(await self.bulk.take_batch(asks) if asks else [])
         known = await self._known(items, holder)
         given = [
             next(replies) if item.ask else known.get(index) or item.problem
@@ -75,7 +71,7 @@ class BatchRoute:
         ]
         request_id: str = request.state.request_id
         results = [_result(index, got, holder.cell, request_id) for index, got in enumerate(given)]
-        return Response(orjson.dumps({"results": results}), media_type="application/json")
+        return json_response({"results": results})
 
     def _items(self, raw: bytes, holder: Holder) -> list[_Item]:
         now = self.now()

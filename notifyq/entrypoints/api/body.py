@@ -23,8 +23,7 @@ from pydantic_core import PydanticCustomError
 from notifyq.domain.address import BadAddress, normal_phone
 from notifyq.domain.asking import RECIPIENTS_MAX
 from notifyq.domain.idempotency import KEY_LENGTH_MAX
-from notifyq.entrypoints.api.faults import faults_of
-from notifyq.entrypoints.api.faults import refused as refused
+from notifyq.entrypoints.api.faults import faults_of, refused
 from notifyq.entrypoints.api.problems import Fault
 from notifyq.entrypoints.api.reading import is_list
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from notifyq.domain.asking import Ask, Planned
 from notifyq.domain.model import Channel
-from notifyq.entrypoints.api.gather import Busy
-from notifyq.services.accept import Answer, Reply, accept
+from notifyq.entrypoints.api.gather import busy, tell_accepted
+from notifyq.services.accept import Reply, accept
 from notifyq.services.lists import accept_list
 from notifyq.store.db import Conn, Pool
 
@@ -44,7 +44,7 @@ class Bulk:
         self._count = 0  # of requests that run or wait
 
     async def take_list(self, ask: Ask) -> Reply:
-        """Return the reply to a request to many recipients; Busy if too many wait."""
+        """Return the reply to a request to many recipients; Problem if too many wait."""
         async with self._turn() as conn:
             reply = await accept_list(
                 conn,
@@ -54,11 +54,11 @@ class Bulk:
                 new_token=self._new_token,
                 render=self._render,
             )
-        self._tell([ask], [reply])
+        tell_accepted([ask], [reply], self._accepted)
         return reply
 
     async def take_batch(self, asks: Sequence[Ask]) -> list[Reply]:
-        """Return the replies to requests under keys of their own; Busy if too many wait.
+        """Return the replies to requests under keys of their own; Problem if too many wait.
 
         They are judged as if they had come one after another, in their order.
         """
@@ -72,22 +72,16 @@ class Bulk:
                     dice=self._dice,
                     render=self._render,
                 )
-        self._tell(asks, replies)
+        tell_accepted(asks, replies, self._accepted)
         return replies
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[Conn]:
         if self._count >= AT_ONCE + WAITING_MAX:
-            raise Busy
+            raise busy()
         self._count += 1
         try:
             async with self._pool.connection() as conn:
                 yield conn
         finally:
             self._count -= 1
-
-    def _tell(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
-        for ask, reply in zip(asks, replies, strict=True):
-            if isinstance(reply, Answer) and not reply.replayed:
-                for channel in {part.channel for part in ask.parts}:
-                    self._accepted(channel)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from notifyq.domain.provider import BadCallback, BadSignature, Callback, Provider
-from notifyq.entrypoints.api.problems import Problem
+from notifyq.entrypoints.api.problems import Problem, unavailable
 from notifyq.entrypoints.api.reading import read_body
 from notifyq.services.receive import receive
 from notifyq.store.db import Pool, Unknown
@@ -44,7 +44,7 @@ class CallbackRoute:
                 conn, provider.name, read, new_id=self.new_id, dedupe_days=self.dedupe_days
             )
         if isinstance(done, Unknown):
-            raise Problem("unavailable", "not known to be stored; send it again", retry_after_s=1)
+            raise unavailable("not known to be stored; send it again")
         _log.info(
             "event=receipt.%s provider=%s delivery=%s status=%s state=%s",
             done.applied.value,

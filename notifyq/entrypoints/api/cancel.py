@@ -5,25 +5,24 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-import orjson
 import psycopg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifyq.domain.ids import BadId, public_id, read_public_id
+from notifyq.domain.ids import public_id
+from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.faults import faults_of, refused
-from notifyq.entrypoints.api.problems import Problem
+from notifyq.entrypoints.api.naming import find_notification, read_notification_id
+from notifyq.entrypoints.api.problems import RETRY_AFTER_S, Problem, unavailable
 from notifyq.entrypoints.api.reading import Doorkeeper, read_json
 from notifyq.entrypoints.api.redriving import Reason
 from notifyq.services.cancel import Called, Running, cancel
-from notifyq.store import views
 from notifyq.store.cancels import By
 from notifyq.store.db import Pool, Unknown
 
 CANCEL = "notifications:cancel"
 NO_REASON = "called back by the API"  # where the request gives none
-RETRY_AFTER_S = 1
 
 
 class CancelBody(BaseModel):
@@ -37,7 +36,7 @@ class CancelBody(BaseModel):
 class CancelResult(BaseModel):
     """One delivery: its state now, and what calling it back came to.
 
-    canceled: it is never sent. requested: it is on its way and may arrive; it is not tried again.
+    canceled: it is never sent. requested: it may arrive, or has; it is not tried again.
     too_late: it was at rest.
     """
 
@@ -60,46 +59,41 @@ class CancelRoute:
 
     doorkeeper: Doorkeeper
     pool: Pool
+    dedupe_days: int
     new_id: Callable[[], UUID]
 
     async def post(self, request: Request) -> Response:
         """Call every delivery back. Safe to repeat: it then says how they stand by now."""
         holder = await self.doorkeeper.admit(request, CANCEL)
-        try:
-            cell, notification_id = read_public_id("ntf", request.path_params["id"])
-        except BadId:
-            raise Problem("not_found", "this is not a notification's id") from None
+        cell, notification_id = read_notification_id(request)
         reason = await _reason(request)
-        async with self.pool.connection() as conn:
-            known = await views.find_notification(
-                conn,
-                cell=cell,
-                notification_id=notification_id,
-                tenant_id=holder.tenant_id,
-                test=holder.test,
-            )
-        if known is None or cell != holder.cell:
-            raise Problem("not_found", "no such notification for this key")
+        await find_notification(self.pool, holder, cell, notification_id)  # or it is not theirs
         called = await self._called(cell, notification_id, By(holder.label, reason))
         told = {
             "id": public_id("ntf", cell, notification_id),
             "deliveries": [_result(cell, one) for one in called],
         }
-        return Response(orjson.dumps(told), media_type="application/json")
+        return json_response(told)
 
     async def _called(self, cell: int, notification_id: UUID, by: By) -> list[Called]:
         try:
             async with self.pool.connection() as conn:
-                found = await cancel(conn, notification_id, by, cell=cell, new_id=self.new_id)
+                found = await cancel(
+                    conn,
+                    notification_id,
+                    by,
+                    cell=cell,
+                    dedupe_days=self.dedupe_days,
+                    new_id=self.new_id,
+                )
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             why = "a delivery of it is being worked on; ask again, what is done stays done"
-            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S) from None
+            raise unavailable(why) from None
         if isinstance(found, Running):
             why = "it is still being accepted; call it back when that is over"
             raise Problem("key_in_use", why, retry_after_s=RETRY_AFTER_S)
         if isinstance(found, Unknown):
-            why = f"not known to be stored: {found.reason}; ask again"
-            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S)
+            raise unavailable(f"not known to be stored: {found.reason}; ask again")
         return found
 
 

@@ -5,13 +5,15 @@ at once) and accept it in one transaction. A request's answer waits for exactly 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from notifyq.domain.asking import Ask, Planned
+from notifyq.domain.idempotency import Answer
 from notifyq.domain.model import Channel
+from notifyq.entrypoints.api.problems import Problem, unavailable
 from notifyq.running import keep_running
-from notifyq.services.accept import Answer, Reply, accept
+from notifyq.services.accept import Reply, accept
 from notifyq.store.db import Conn, Unknown
 
 LOOPS = 2  # connections that accept, in one process
@@ -23,8 +25,19 @@ BROKEN_S = 0.2  # before a broken connection is opened again
 _Waiting = tuple[Ask, "asyncio.Future[Reply]"]
 
 
-class Busy(Exception):
-    """Too many requests wait already."""
+def busy() -> Problem:
+    """Return the problem of a request that comes when too many wait already."""
+    return unavailable("too many requests are waiting")
+
+
+def tell_accepted(
+    asks: Sequence[Ask], replies: Sequence[Reply], accepted: Callable[[Channel], None]
+) -> None:
+    """Tell `accepted` each channel that has new jobs by these replies."""
+    for ask, reply in zip(asks, replies, strict=True):
+        if isinstance(reply, Answer) and not reply.replayed:
+            for channel in {part.channel for part in ask.parts}:
+                accepted(channel)
 
 
 class Gatherer:
@@ -59,12 +72,12 @@ class Gatherer:
         await asyncio.gather(*self._loops, return_exceptions=True)
 
     async def submit(self, ask: Ask) -> Reply:
-        """Return the reply to an ask once its transaction is over; Busy if the queue is full."""
+        """Return the reply to an ask once its transaction is over; Problem if too many wait."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((ask, reply))
         except asyncio.QueueFull:
-            raise Busy from None
+            raise busy() from None
         return await reply
 
     async def _run(self) -> None:
@@ -93,10 +106,7 @@ class Gatherer:
 
     async def _accept(self, conn: Conn, asks: list[Ask]) -> list[Reply]:
         replies = await accept(conn, asks, now=self._now(), dice=self._dice, render=self._render)
-        for ask, reply in zip(asks, replies, strict=True):
-            if isinstance(reply, Answer) and not reply.replayed:
-                for part in ask.parts:
-                    self._accepted(part.channel)
+        tell_accepted(asks, replies, self._accepted)
         return replies
 
 

@@ -13,14 +13,16 @@ from starlette.responses import Response
 
 from notifyq.domain.asking import Ask, operation_of
 from notifyq.domain.idempotency import Answer, Judgement, Refusal, fingerprint, hash_key
-from notifyq.domain.ids import BadId, public_id, read_public_id
+from notifyq.domain.ids import public_id, read_public_id
 from notifyq.entrypoints.api import timeline
+from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.asks import Rules, ask_of
 from notifyq.entrypoints.api.body import read
 from notifyq.entrypoints.api.bulk import Bulk
-from notifyq.entrypoints.api.gather import Busy, Gatherer
-from notifyq.entrypoints.api.paging import page_answer, read_page
-from notifyq.entrypoints.api.problems import Problem
+from notifyq.entrypoints.api.gather import Gatherer
+from notifyq.entrypoints.api.naming import find_notification, read_notification_id
+from notifyq.entrypoints.api.paging import cut, page_answer, read_page
+from notifyq.entrypoints.api.problems import RETRY_AFTER_S, Problem, unavailable
 from notifyq.entrypoints.api.reading import (
     NOTIFICATION,
     Doorkeeper,
@@ -36,8 +38,6 @@ from notifyq.store.tenants import Holder
 
 SEND = "notifications:send"
 READ = "notifications:read"
-# When to come again where the wait is short but its length is not known.
-RETRY_AFTER_S = 1
 # GET shows so many deliveries; of more, how many are in which state.
 DELIVERIES_SHOWN_MAX = 20
 PAGE, PAGE_MAX = 100, 1_000  # deliveries
@@ -70,16 +70,12 @@ class NotificationRoutes:
             if known is None:
                 raise
             return await self._replied(known, holder, request)
-        try:
-            take = self.gatherer.submit if ask.recipients is None else self.bulk.take_list
-            return await self._replied(await take(ask), holder, request)
-        except Busy:
-            why = "too many requests are waiting"
-            raise Problem("unavailable", why, retry_after_s=RETRY_AFTER_S) from None
+        take = self.gatherer.submit if ask.recipients is None else self.bulk.take_list
+        return await self._replied(await take(ask), holder, request)
 
     async def get(self, request: Request) -> Response:
         """Show a notification and where its deliveries stand."""
-        return _json(await self._shown(await self._find(request)))
+        return json_response(await self._shown(await self._find(request)))
 
     async def deliveries(self, request: Request) -> Response:
         """Show a page of a notification's deliveries."""
@@ -87,7 +83,7 @@ class NotificationRoutes:
         page = read_page(request, "dlv", default=PAGE, most=PAGE_MAX)
         found, last = await self._page(notification, page.after, page.limit)
         data = [timeline.delivery_answer(notification["cell"], delivery) for delivery in found]
-        return _json(page_answer(data, last))
+        return json_response(page_answer(data, last))
 
     async def timeline(self, request: Request) -> Response:
         """Show everything that happened to a notification, in order; a long list's by pages."""
@@ -96,7 +92,7 @@ class NotificationRoutes:
         found, last = await self._page(notification, page.after, page.limit)
         async with self.pool.connection() as conn:
             entries = await timeline.entries(conn, notification, found, first=page.after is None)
-        return _json(page_answer(entries, last))
+        return json_response(page_answer(entries, last))
 
     async def _ask(self, holder: Holder, key: str, asked: bytes, content: Any) -> Ask:
         def ask() -> Ask:
@@ -127,30 +123,14 @@ class NotificationRoutes:
             headers["Preference-Applied"] = f"wait={wait_s}"
         if not settled:
             return Response(reply.body, reply.status, headers, "application/json")
-        shown = await self._shown(await self._seen(holder, holder.cell, notification_id))
+        row = await find_notification(self.pool, holder, holder.cell, notification_id)
+        shown = await self._shown(row)
         return Response(orjson.dumps(shown), 200, headers, "application/json")
 
     async def _find(self, request: Request) -> dict[str, Any]:
         """Return the notification that the path names, if this key may see it."""
         holder = await self.doorkeeper.admit(request, READ)
-        try:
-            cell, notification_id = read_public_id("ntf", request.path_params["id"])
-        except BadId:
-            raise Problem("not_found", "this is not a notification's id") from None
-        return await self._seen(holder, cell, notification_id)
-
-    async def _seen(self, holder: Holder, cell: int, notification_id: UUID) -> dict[str, Any]:
-        async with self.pool.connection() as conn:
-            notification = await views.find_notification(
-                conn,
-                cell=cell,
-                notification_id=notification_id,
-                tenant_id=holder.tenant_id,
-                test=holder.test,
-            )
-        if notification is None or cell != holder.cell:
-            raise Problem("not_found", "no such notification for this key")
-        return {**notification, "cell": cell}
+        return await find_notification(self.pool, holder, *read_notification_id(request))
 
     async def _shown(self, notification: dict[str, Any]) -> dict[str, Any]:
         """Return a notification as GET shows it."""
@@ -169,15 +149,14 @@ class NotificationRoutes:
         which = {"cell": cell, "notification_id": notification["id"]}
         async with self.pool.connection() as conn:
             found = await views.deliveries_of(conn, **which, after=after, limit=limit + 1)
-        more = len(found) > limit
-        return found[:limit], public_id("dlv", cell, found[limit - 1]["id"]) if more else None
+        return cut(found, limit, lambda delivery: public_id("dlv", cell, delivery["id"]))
 
 
 def not_accepted(reply: Refusal | Unknown, cell: int) -> Problem:
     """Return what a request gets that has no answer."""
     if isinstance(reply, Unknown):
-        detail = f"whether it was accepted is not known: {reply.reason}; retry, same key"
-        return Problem("unavailable", detail, retry_after_s=RETRY_AFTER_S)
+        why = f"whether it was accepted is not known: {reply.reason}; retry, same key"
+        return unavailable(why)
     about = reply.notification_id
     known = public_id("ntf", cell, about) if about else "one not yet known"
     if reply.judgement is Judgement.REUSED:
@@ -185,7 +164,3 @@ def not_accepted(reply: Refusal | Unknown, cell: int) -> Problem:
     if reply.judgement is Judgement.PAST_WINDOW:
         return Problem("replay_window_over", f"the key was used for notification {known}")
     return Problem("key_in_use", "the first request still runs", retry_after_s=RETRY_AFTER_S)
-
-
-def _json(content: object) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")

@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from notifyq.entrypoints.api.answers import (
     ListAcceptedAnswer,
     ProblemAnswer,
     SeenAnswer,
+    json_response,
 )
 from notifyq.entrypoints.api.body import BatchBody, ListBody, NotificationBody
 from notifyq.entrypoints.api.cancel import CancelAnswer, CancelBody
@@ -71,7 +71,7 @@ _PREFER = {
 
 async def serve(_: Request) -> Response:
     """Answer with the document."""
-    return Response(orjson.dumps(document()), media_type="application/json")
+    return json_response(document())
 
 
 @cache

@@ -1,15 +1,17 @@
 """Pages: `?limit=&cursor=` in, `{data, next_cursor, has_more}` out. The cursor is the last id."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from starlette.requests import Request
 
 from notifyq.domain.ids import BadId, read_public_id
-from notifyq.entrypoints.api.body import refused
+from notifyq.entrypoints.api.faults import refused
 from notifyq.entrypoints.api.problems import Fault
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ def read_page(request: Request, kind: str, *, default: int, most: int) -> Page:
     if faults:
         raise refused(faults)
     return Page(limit, after)
+
+
+def cut(found: list[T], limit: int, named: Callable[[T], str]) -> tuple[list[T], str | None]:
+    """Return a page of what was read, and the cursor if there is more behind it.
+
+    found: one more than the page holds, where there is more. named(entry): its public id.
+    """
+    return found[:limit], named(found[limit - 1]) if len(found) > limit else None
 
 
 def page_answer(data: Sequence[Any], last: str | None) -> dict[str, Any]:

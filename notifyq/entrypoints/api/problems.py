@@ -69,6 +69,10 @@ KINDS = {
 }
 
 
+# When to come again where the wait is short but its length is not known.
+RETRY_AFTER_S = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong: where (a JSON pointer), and the rule with its mend."""
@@ -94,6 +98,11 @@ class Problem(Exception):
         self.detail = detail
         self.faults = faults
         self.retry_after_s = retry_after_s
+
+
+def unavailable(why: str) -> Problem:
+    """Return the problem of what may go well when it is asked again."""
+    return Problem("unavailable", why, retry_after_s=RETRY_AFTER_S)
 
 
 def content(problem: Problem, request_id: str) -> dict[str, object]:

@@ -156,7 +156,12 @@ class LaneWorker:
         """Claim once and start what may be sent; return how many jobs were claimed."""
         started_s = boottime_s()  # before begin: the lease in the row ends later than ours
         turn = await begin_due(
-            conn, self.post, room=room, low_waters=self._waters(), new_id=self._new_id
+            conn,
+            self.post,
+            room=room,
+            low_waters=self._waters(),
+            dedupe_days=self._rules.settle.dedupe_days,
+            new_id=self._new_id,
         )
         if isinstance(turn, Unknown):
             # Nothing is sent. What was begun, if it was, is closed on the next connection; the

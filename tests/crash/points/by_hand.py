@@ -153,7 +153,12 @@ async def _call_back(world: World, wire: Wire) -> None:
     with suppress(psycopg.Error):
         async with await db.connect(world.url) as conn:
             called = await cancel.cancel(
-                conn, notification_of(at[world.text(1)]), by, cell=0, new_id=h.new_id
+                conn,
+                notification_of(at[world.text(1)]),
+                by,
+                cell=0,
+                dedupe_days=h.DEDUPE_DAYS,
+                new_id=h.new_id,
             )
         for one in called if isinstance(called, list) else []:
             if one.came is cancel.Came.CANCELED:
