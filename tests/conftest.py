@@ -24,6 +24,24 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 _numbers = itertools.count(1)
 
 
+# The files that take longest, first: else one of two workers is left with them at the end.
+LONGEST = (
+    "test_embedded.py",
+    "test_worker.py",
+    "test_points.py",
+    "test_kill.py",
+    "test_sixty_days.py",
+    "test_lists.py",
+    "test_machine.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, in whatever order the rest was shuffled."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def test_major() -> int | None:
     """The major version that this run asked for."""
     return int(os.environ["NOTIFYQ_TEST_PG"]) if os.environ.get("NOTIFYQ_TEST_PG") else None

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -226,6 +228,40 @@ def test_the_next_start_sweeps_what_kill_9_left() -> None:
     assert data.exists()
     with EmbeddedPostgres.start(settings=FAST):
         assert not data.parents[1].exists()
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
+def test_a_run_folder_that_another_start_sweeps_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Two starts at once: one may see the other's folder before that one holds it."""
+    swept: list[Path] = []
+    make, lock = tempfile.mkdtemp, folders.lock_folder
+
+    def made(**where: Any) -> str:
+        folder = make(**where)
+        if not swept:
+            swept.append(Path(folder))
+            if when == "before it is opened":
+                swept[0].rmdir()
+        return folder
+
+    def locked(folder: Path, wait_s: float = 0.0) -> int | None:
+        held = lock(folder, wait_s)
+        if swept == [folder] and folder.is_dir():
+            folder.rmdir()
+        return held
+
+    monkeypatch.setattr(folders.tempfile, "mkdtemp", made)
+    monkeypatch.setattr(folders, "lock_folder", locked)
+    run, held = folders.fresh_run_folder()
+    try:
+        assert run.is_dir()
+        assert [run] != swept
+        assert not swept[0].exists()
+    finally:
+        os.close(held)
+        run.rmdir()
 
 
 def test_a_thread_that_starts_it_may_end() -> None:

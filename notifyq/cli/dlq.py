@@ -119,9 +119,9 @@ async def redrive(
         if wanted.ids is not None:
             results += [one async for one in service.redrive_each(conn, wanted.ids, errand)]
         else:
+            await _say_what_is_left_out(conn, wanted)
             found = service.redrive_wanted(conn, wanted, errand, limit=limit)
             results += [one async for one in found]
-            await _say_what_is_left_out(conn, wanted)
     rows = [_result(result, dry_run) for result in results if isinstance(result, Redriven)]
     show(rows if as_json else _summed(rows), as_json=as_json, empty="nothing to redrive")
     if any(isinstance(result, db.Unknown) for result in results):

@@ -50,10 +50,14 @@ def fresh_run_folder() -> tuple[Path, int]:
                 os.close(lock)
     while True:
         run = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=base))
-        lock = lock_folder(run)
-        if lock is not None and run.is_dir():  # else a sweep came between the two lines above
-            run.chmod(0o711)  # only to pass through; what lies in it is closed by itself
-            return run, lock
+        # Somebody else's sweep may come before we hold it, and take it for a dead starter's.
+        with suppress(FileNotFoundError):
+            lock = lock_folder(run)
+            if lock is not None and run.is_dir():
+                run.chmod(0o711)  # only to pass through; what lies in it is closed by itself
+                return run, lock
+            if lock is not None:
+                os.close(lock)
 
 
 def server_account() -> pwd.struct_passwd:

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 
 from notifyq.domain.interventions import Dead, Kind, Letter, Refusal, refusal
+from notifyq.domain.states import Event, sources
 from notifyq.store import consents, dead_letters, held
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.dead_letters import Found, Wanted
@@ -148,8 +149,6 @@ async def _decide(
     its = await held.hold(conn, delivery_id, cell=cell)
     if its is None:
         return Redriven(delivery_id, None, Refusal.NOTHING, None), None
-    key = (its.brand, its.address_key)
-    consent = (await consents.lock(conn, [key], cell=cell, channel=its.channel)).get(key)
     letter = await dead_letters.read(conn, delivery_id, cell=cell)
     due = its.now + timedelta(seconds=before / errand.rate_per_s)
     dead = Dead(
@@ -158,7 +157,7 @@ async def _decide(
         its.expires_at,
         its.cancel_requested,
         its.has_content,
-        consent is None or consent.blocked,
+        its.state in sources(Event.REDRIVE) and await _opted_out(conn, its, cell),
         its.attempts,
     )
     why = refusal(dead, now=its.now, due=due, past_dedupe=errand.past_dedupe)
@@ -177,6 +176,17 @@ async def _decide(
         event_id=errand.new_id(),
     )
     return Redriven(delivery_id, cause, None, due), order
+
+
+async def _opted_out(conn: Conn, its: held.Held, cell: int) -> bool:
+    """Look under the consent row's lock: an opt-out is before this redrive, or sees its job.
+
+    Of a delivery at rest only. Of one that is due a worker may hold the consent row and wait for
+    the delivery that is held here.
+    """
+    key = (its.brand, its.address_key)
+    consent = (await consents.lock(conn, [key], cell=cell, channel=its.channel)).get(key)
+    return consent is None or consent.blocked
 
 
 def _kind(letter: Letter, due: datetime) -> Kind:

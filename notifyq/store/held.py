@@ -2,7 +2,8 @@
 
 In everybody's order: attempts by number, then their delivery. Each in a statement of its own: one
 that waited for a lock sees in its older snapshot what stood there before. What comes after them
-(consent, dead letter, timers, job) is never held by anybody who waits for these.
+(dead letter, timers, job) is never held by anybody who waits for these. A consent row is, by a
+worker, but only while the delivery is due.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from tests.crash.points.wrong import WRONG
 # Enough of a wrong version; the first case that it loses or doubles would do.
 WRONG_SIZE = 150
 # On a loaded machine a loop may come by a place once less than when it was recorded: one case in
-# fifty may miss its fault twice, and is listed; more would be an enumeration that shrinks.
+# fifty may miss its fault in every try, and is listed; more would be an enumeration that shrinks.
 NEVER_SHARE = 50
 HINT = "no scenario reaches these: add one (or say in cover.ASIDE why none is needed)\n"
 

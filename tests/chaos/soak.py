@@ -19,35 +19,20 @@ import psycopg
 from notifyq import migrate
 from notifyq.domain import ids
 from notifyq.embedded import EmbeddedPostgres
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, SENDER
 from notifyq.store.audits import audits_in
 from tests.chaos.options import Options
 from tests.chaos.soak_work import Monkey, Producer, Told
 from tests.crash.plant import Plant
 
 WINDOW_S, TIMEOUT_S, LEASE_S = 25, 2, 7
-CONFIG = f"""
-[routes]
-sms = ["main"]
-
-[providers.main]
-vendor = "twilio"
-base_url = "{{sandbox}}/twilio"
-account_sid = "{ACCOUNT_SID}"
-auth_token = {{{{ env = "CRASH_TOKEN" }}}}
+LIMITS = f"""
 max_in_flight = 16
 timeout_s = {TIMEOUT_S}
 lease_s = {LEASE_S}
 settle_window_s = {WINDOW_S}
 look_up_s = [1, 3, 8]
-
-[senders."{SENDER}"]
-provider = "main"
-brand = "acme"
-
-[categories."order.shipped"]
-class = "transactional"
-
+"""
+CATEGORIES = """
 [categories."login.code"]
 class = "otp"
 in_doubt = "at_least_once"
@@ -86,7 +71,7 @@ def run(options: Options) -> tuple[str, bool]:
         with psycopg.connect(server.url(), autocommit=True) as conn:
             conn.execute("CREATE DATABASE soak")
         migrate.upgrade(server.url("soak"))
-        plant = Plant(server.url("soak"), Path(folder), CONFIG)
+        plant = Plant(server.url("soak"), Path(folder), limits=LIMITS, categories=CATEGORIES)
         try:
             plant.open_shop()
             began_s = time.monotonic()

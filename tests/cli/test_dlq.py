@@ -1,8 +1,8 @@
 """dlq: counted by cause, redriven dry and for good, discarded; each change with who and why."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,34 +12,17 @@ from click.testing import CliRunner, Result
 from notifyq.cli import main
 from notifyq.domain.ids import notification_of, public_id
 from notifyq.domain.outcome import InDoubt, Outcome, Refusal, Refused
-from notifyq.store import db
 from notifyq.store.db import Conn
+from tests.cli.conftest import Work
 from tests.store import helpers as h
 
 ADDRESS, CONTENT = Refused(Refusal.ADDRESS, "21614"), Refused(Refusal.CONTENT, "21610")
-Work = Callable[[Conn], Awaitable[Any]]
 REASON = ("--reason", "the number is back")
 
 
 @pytest.fixture
-def run(database_url: str) -> Callable[..., Result]:
-    def invoke(*arguments: str, **environ: str) -> Result:
-        environ = {"NOTIFYQ_DATABASE_URL": database_url, "NOTIFYQ_ACTOR": "jo"} | environ
-        return CliRunner().invoke(main, ["dlq", *arguments], env=environ)
-
-    return invoke
-
-
-@pytest.fixture
-def plant(database_url: str) -> Callable[[Work], Any]:
-    def do(work: Work) -> Any:
-        async def inside() -> Any:
-            async with await db.connect(database_url) as conn:
-                return await work(conn)
-
-        return asyncio.run(inside())
-
-    return do
+def run(command: Callable[..., Result]) -> Callable[..., Result]:
+    return partial(command, "dlq")
 
 
 @pytest.fixture

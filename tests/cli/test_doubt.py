@@ -1,8 +1,8 @@
 """doubt: listed with what to look for, resolved one by one with evidence."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,33 +13,16 @@ from notifyq.cli import main
 from notifyq.domain.ids import public_id, reference
 from notifyq.domain.model import RANK_DELIVERED
 from notifyq.domain.outcome import InDoubt
-from notifyq.store import db
 from notifyq.store.db import Conn
+from tests.cli.conftest import Work
 from tests.store import helpers as h
 
-Work = Callable[[Conn], Awaitable[Any]]
 SAID = ("--evidence", "console: no such SMS", "--reason", "ticket 7")
 
 
 @pytest.fixture
-def run(database_url: str) -> Callable[..., Result]:
-    def invoke(*arguments: str, **environ: str) -> Result:
-        environ = {"NOTIFYQ_DATABASE_URL": database_url, "NOTIFYQ_ACTOR": "jo"} | environ
-        return CliRunner().invoke(main, ["doubt", *arguments], env=environ)
-
-    return invoke
-
-
-@pytest.fixture
-def plant(database_url: str) -> Callable[[Work], Any]:
-    def do(work: Work) -> Any:
-        async def inside() -> Any:
-            async with await db.connect(database_url) as conn:
-                return await work(conn)
-
-        return asyncio.run(inside())
-
-    return do
+def run(command: Callable[..., Result]) -> Callable[..., Result]:
+    return partial(command, "doubt")
 
 
 @pytest.fixture

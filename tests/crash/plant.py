@@ -43,9 +43,7 @@ vendor = "twilio"
 base_url = "{{sandbox}}/twilio"
 account_sid = "{ACCOUNT_SID}"
 auth_token = {{{{ env = "CRASH_TOKEN" }}}}
-max_in_flight = 8
-timeout_s = {TIMEOUT_S}
-lease_s = {LEASE_S}
+{{limits}}
 
 [senders."{SENDER}"]
 provider = "main"
@@ -53,18 +51,25 @@ brand = "acme"
 
 [categories."order.shipped"]
 class = "transactional"
+{{categories}}
 """
+_LIMITS = f"max_in_flight = 8\ntimeout_s = {TIMEOUT_S}\nlease_s = {LEASE_S}"
 
 
 class Plant:
     """API, worker, janitor and sandbox as processes, and ways to look at them from outside."""
 
-    def __init__(self, url: str, folder: Path, config_text: str = _CONFIG) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, limits: str = _LIMITS, categories: str = ""
+    ) -> None:
+        """limits: of the provider's account; categories: more of them. Lines of the settings."""
         api, sandbox = _free_ports(2)
         self.url, self.folder = url, folder
         self.api_url, self.sandbox_url = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{sandbox}"
         config = folder / "notifyq.toml"
-        config.write_text(config_text.format(sandbox=self.sandbox_url))
+        config.write_text(
+            _CONFIG.format(sandbox=self.sandbox_url, limits=limits, categories=categories)
+        )
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith("NOTIFYQ_")},
             "NOTIFYQ_DATABASE_URL": url,

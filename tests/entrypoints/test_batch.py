@@ -188,6 +188,17 @@ async def test_one_key_twice_in_a_batch_is_judged_as_if_it_had_come_later(
     assert await database.one("SELECT count(*) FROM notification") == 301
 
 
+@pytest.mark.parametrize("later", [item("k"), item("k", category="login.code")], ids=["a", "b"])
+async def test_a_bad_one_is_judged_by_what_came_before_it_only(client: Any, later: Any) -> None:
+    bad = item("k", recipient={"phone": "4155550123"})
+    before, good, after = await results(client, bad, later, bad)
+    assert before["body"]["code"] == "invalid_request"
+    assert (good["status"], good["replayed"]) == (202, False)
+    assert after["body"]["code"] == "key_reused"
+    (again, *_) = await results(client, bad, later)
+    assert again["body"]["code"] == "key_reused"
+
+
 async def test_what_was_accepted_stays_accepted_though_it_would_be_refused_today(
     open_client: Any, settings: Any
 ) -> None:

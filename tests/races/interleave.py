@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import pytest
+
 from notifyq.store.db import Conn
 
 DEADLINE_S = 20.0
@@ -120,6 +122,29 @@ def merges(lengths: Sequence[int]) -> list[tuple[int, ...]]:
 def named(names: str, order: Sequence[int]) -> str:
     """A test id: one letter of `names` a step."""
     return "".join(names[n] for n in order)
+
+
+def symmetric(length: int) -> list[tuple[int, ...]]:
+    """The orders of two sessions that do the same: the ones that the first begins."""
+    return [order for order in merges([length] * 2) if order[0] == 0]
+
+
+def in_each(orders: Sequence[Sequence[int]], names: str) -> pytest.MarkDecorator:
+    """Run a test once for each `order`; its id has one letter of `names` a step."""
+    return pytest.mark.parametrize("order", orders, ids=[named(names, o) for o in orders])
+
+
+async def some_fail(
+    orders: Sequence[tuple[int, ...]], claim: Callable[[tuple[int, ...]], Awaitable[bool]]
+) -> bool:
+    """Whether a claim is untrue of an order, or fails an assertion on the way to it."""
+    failed = 0
+    for order in orders:
+        try:
+            failed += not await claim(order)
+        except AssertionError:
+            failed += 1
+    return failed > 0
 
 
 async def run(

@@ -14,15 +14,26 @@ from notifyq.domain.interventions import Refusal
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
 from notifyq.domain.outcome import Accepted, Outcome, Refused
 from notifyq.domain.outcome import Refusal as Why
+from notifyq.domain.states import State
 from notifyq.services import redrive
 from notifyq.services.redrive import Errand, Redriven
 from notifyq.store import consents, db, dead_letters, held
 from notifyq.store.db import Conn
-from tests.races.interleave import END, ONE, TO_COMMIT, Session, Step, merges, named, run
+from tests.races.interleave import (
+    END,
+    ONE,
+    TO_COMMIT,
+    Session,
+    Step,
+    in_each,
+    merges,
+    run,
+    symmetric,
+)
 from tests.store import helpers as h
 
 ERRAND = Errand(0, "jo", "try it again", 10.0, h.new_id)
-REDRIVE = [ONE, ONE, ONE, ONE, ONE, END]  # attempts, delivery, meet, consent, letter, write
+REDRIVE = [ONE, ONE, ONE, ONE, ONE, END]  # attempts, delivery, letter, meet, consent, write
 RECEIPT = [ONE, TO_COMMIT, END]  # lock, the rest, commit
 REFUSED: tuple[Outcome, ...] = (Refused(Why.ADDRESS, "21614"),)
 OTHER = tuple[str, Callable[[Conn], Awaitable[Any]], list[Step]]
@@ -94,8 +105,7 @@ def orders(steps: list[Step]) -> list[tuple[int, ...]]:
 
 
 def every(steps: list[Step], letters: str) -> pytest.MarkDecorator:
-    found = orders(steps)
-    return pytest.mark.parametrize("order", found, ids=[named(letters, o) for o in found])
+    return in_each(orders(steps), letters)
 
 
 # -------------------------------------------------------------------------- late evidence
@@ -180,15 +190,13 @@ async def test_a_redrive_that_does_not_hang_on_the_row_sends_what_was_discarded(
 # ------------------------------------------------------------------------- two redrives
 
 TWICE = [ONE, ONE, TO_COMMIT, END]  # attempts, delivery, the rest, commit
-# By symmetry, the orders that the first begins.
-FIRST = [order for order in merges([len(TWICE)] * 2) if order[0] == 0]
 
 
 def second(world: World) -> OTHER:
     return "second", world.redrive, TWICE
 
 
-@pytest.mark.parametrize("order", FIRST, ids=[named("Rs", order) for order in FIRST])
+@in_each(symmetric(len(TWICE)), "Rs")
 async def test_of_two_redrives_one_wins(shared_url: str, order: tuple[int, ...]) -> None:
     world, one, two, _ = await race(shared_url, order, second, steps=TWICE)
     assert (one.error, two.error) == (None, None)
@@ -226,3 +234,47 @@ async def test_without_the_consent_rows_lock_an_opt_out_slips(
     unlocked = h.mutated(consents.LOCK, ("LIMIT 1 FOR NO KEY UPDATE", "LIMIT 1"))
     monkeypatch.setattr(consents, "LOCK", unlocked)
     assert not all([await stop_wins(database_url, order) for order in orders([ONE, END])])
+
+
+# ---------------------------------------------------------------------- a worker ends it
+
+CLAIM = [ONE, ONE, TO_COMMIT, END]  # claim, facts, consent and delivery, commit
+
+
+async def ended_beside(url: str, order: tuple[int, ...]) -> tuple[object, object]:
+    """Redrive what was redriven and is due, while a worker ends it for an opt-out."""
+    async with (
+        await db.connect(url) as first,
+        await db.connect(url, hot=True) as second,
+        h.looking(url) as look,
+    ):
+        shop, phone = await h.own_shop(look)
+        (ready,) = await h.begun(first, shop, h.make_ask(shop, to=phone))
+        await h.settled(first, h.post_of(shop), (ready, REFUSED[0]))
+        world = World(shop, phone, ready.due.delivery_id, look)
+        assert (await world.redrive(first)).refusal is None
+        await world.stop(first)
+        one = Session("redrive", first, world.redrive)
+        two = Session("worker", second, lambda conn: h.begin(conn, h.post_of(shop)))
+        await run(order, [(one, [ONE, ONE, TO_COMMIT, END]), (two, CLAIM)], look)
+        assert await h.faults(look) == []
+        assert (await h.standing(look, world.at)).state in ("suppressed", "pending")
+        return one.error, two.error
+
+
+BESIDE = merges([4, len(CLAIM)])
+
+
+@in_each(BESIDE, "Rw")
+async def test_a_redrive_of_what_is_due_stands_in_no_workers_way(
+    shared_url: str, order: tuple[int, ...]
+) -> None:
+    assert await ended_beside(shared_url, order) == (None, None)
+
+
+async def test_one_that_holds_the_consent_of_what_is_due_does(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redrive, "sources", lambda _: tuple(State))
+    found = [await ended_beside(database_url, order) for order in BESIDE[::5]]
+    assert found != [(None, None)] * len(found)

@@ -46,6 +46,15 @@ class List:
             return LookUpFailed(self.fails)
         return Seen(tuple(self.messages))
 
+    @classmethod
+    def showing(
+        cls, *args: Any, during: Callable[[], Awaitable[object]] | None = None, **about: Any
+    ) -> "List":
+        """A list with one message on it."""
+        made = cls(during=during)
+        made.shows(*args, **about)
+        return made
+
     def shows(
         self, name: str = "SM1", *, rank: int = SENT, status: str = "sent", at: Any = None
     ) -> None:
@@ -71,6 +80,11 @@ def schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lanes of this file have one."""
     rules = replace(h.SETTLE_RULES, doubt=DOUBT)
     monkeypatch.setattr(h, "SETTLE_RULES", rules)
+
+
+@pytest.fixture
+async def shop(hot: db.Conn) -> h.Shop:
+    return await h.open_shop(hot)
 
 
 async def doubtful(conn: db.Conn, shop: h.Shop, **ask: Any) -> Ready:
@@ -120,13 +134,11 @@ async def look_up_timer(conn: db.Conn) -> tuple[int, float] | None:
     ],
 )
 async def test_a_message_that_is_there_settles_the_doubt_and_one_sees_what_did(
-    hot: db.Conn, rank: int, state: str, outcome: str
+    hot: db.Conn, shop: h.Shop, rank: int, state: str, outcome: str
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     at = ready.due.delivery_id
-    provider = List()
-    provider.shows(rank=rank, status="word")
+    provider = List.showing(rank=rank, status="word")
     looked = await look(hot, shop, provider)
     assert looked == Looked(at, 1, 1, Result.SETTLED, state)
     after = await h.standing(hot, at)
@@ -145,8 +157,8 @@ async def test_a_message_that_is_there_settles_the_doubt_and_one_sees_what_did(
 
 async def test_what_is_sought_is_the_text_to_the_address_in_the_time_of_its_attempt(
     hot: db.Conn,
+    shop: h.Shop,
 ) -> None:
-    shop = await h.open_shop(hot)
     await doubtful(hot, shop, to="+14155550177", body="Ünï")
     began, send_by = (await h.all_rows(hot, "SELECT began_at, send_by FROM attempt"))[0]
     provider = List()
@@ -159,8 +171,8 @@ async def test_what_is_sought_is_the_text_to_the_address_in_the_time_of_its_atte
 
 async def test_the_next_channels_turn_comes_after_a_message_that_was_not_delivered(
     hot: db.Conn,
+    shop: h.Shop,
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     behind = UUID(int=ready.due.delivery_id.int + 1)
     await hot.execute(
@@ -171,31 +183,25 @@ async def test_the_next_channels_turn_comes_after_a_message_that_was_not_deliver
     )
     await hot.execute("INSERT INTO standby VALUES (0, %s, %s)", [behind, shop.lane.id])
     await hot.commit()
-    provider = List()
-    provider.shows(rank=RANK_UNDELIVERED)
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing(rank=RANK_UNDELIVERED))) is Result.SETTLED
     assert (await h.standing(hot, behind)).reason == "turn_came"
     assert (await h.standing(hot, behind)).jobs == 1
 
 
-async def test_a_closed_fence_does_not_matter_for_nothing_is_sent(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_closed_fence_does_not_matter_for_nothing_is_sent(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     ready = await doubtful(hot, shop)
     await hot.execute("UPDATE fence SET phase = 'closed', region = 'elsewhere', epoch = 7")
     await hot.commit()
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing())) is Result.SETTLED
     assert (await h.standing(hot, ready.due.delivery_id)).state == "sent"
 
 
-async def test_a_lease_that_ran_out_is_looked_up_too(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_lease_that_ran_out_is_looked_up_too(hot: db.Conn, shop: h.Shop) -> None:
     (ready,) = await h.begun(hot, shop, h.make_ask(shop), lease_s=-1.0)
     await h.swept(hot, maintain.Rules({"twilio": DOUBT}, DoubtRules(1.0), h.DEDUPE_DAYS))
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing())) is Result.SETTLED
     after = await h.standing(hot, ready.due.delivery_id)
     assert after == h.Standing("sent", None, ("accepted",), 0, 0, ())
 
@@ -205,8 +211,8 @@ async def test_a_lease_that_ran_out_is_looked_up_too(hot: db.Conn) -> None:
 
 async def test_each_step_waits_as_long_as_the_schedule_says_and_the_last_is_the_last(
     hot: db.Conn,
+    shop: h.Shop,
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     provider = List()
     for step, wait_s in enumerate(WAITS_S):
@@ -224,8 +230,7 @@ async def test_each_step_waits_as_long_as_the_schedule_says_and_the_last_is_the_
     assert len(provider.asked) == len(WAITS_S)
 
 
-async def test_a_list_that_lags_is_found_by_a_later_step(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_list_that_lags_is_found_by_a_later_step(hot: db.Conn, shop: h.Shop) -> None:
     ready = await doubtful(hot, shop)
     provider = List()
     assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
@@ -239,8 +244,9 @@ async def test_a_list_that_lags_is_found_by_a_later_step(hot: db.Conn) -> None:
     assert (await h.standing(hot, ready.due.delivery_id)).state == "sent"
 
 
-async def test_a_schedule_that_was_shortened_meanwhile_ends_earlier(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_schedule_that_was_shortened_meanwhile_ends_earlier(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     await doubtful(hot, shop)
     provider = List()
     short = replace(RULES, waits_s=(5.0,))
@@ -248,24 +254,21 @@ async def test_a_schedule_that_was_shortened_meanwhile_ends_earlier(hot: db.Conn
     assert await look_up_timer(hot) is None
 
 
-async def test_nobody_looks_once_the_window_is_over(hot: db.Conn) -> None:
+async def test_nobody_looks_once_the_window_is_over(hot: db.Conn, shop: h.Shop) -> None:
     """An unknown one is corrected by a callback or by a person; no timer is left to look by."""
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     await hot.execute("UPDATE timer SET due = now() - interval '1 s' WHERE kind <> 'look_up'")
     await hot.commit()
     assert (await h.swept(hot)).windows == 1
-    provider = List()
-    provider.shows()
+    provider = List.showing()
     assert await look(hot, shop, provider) is None
     assert provider.asked == []
     assert (await h.standing(hot, ready.due.delivery_id)).state == "unknown"
 
 
 async def test_the_window_that_ends_during_the_call_is_corrected_by_it(
-    hot: db.Conn, beside: db.Conn
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
 
     async def window_over() -> None:
@@ -273,15 +276,12 @@ async def test_the_window_that_ends_during_the_call_is_corrected_by_it(
         await beside.commit()
         assert (await h.swept(beside)).windows == 1
 
-    provider = List(during=window_over)
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing(during=window_over))) is Result.SETTLED
     after = await h.standing(hot, ready.due.delivery_id)
     assert after == h.Standing("sent", None, ("accepted",), 0, 0, ())
 
 
-async def test_a_lane_takes_its_own_look_ups_only(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_lane_takes_its_own_look_ups_only(hot: db.Conn, shop: h.Shop) -> None:
     other = await h.open_shop(hot, "globex", provider="sinch")
     await doubtful(hot, shop)
     provider = List()
@@ -289,8 +289,9 @@ async def test_a_lane_takes_its_own_look_ups_only(hot: db.Conn) -> None:
     assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
 
 
-async def test_two_workers_do_not_make_the_same_look_up(hot: db.Conn, beside: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_two_workers_do_not_make_the_same_look_up(
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
+) -> None:
     await doubtful(hot, shop)
     provider = List()
 
@@ -308,8 +309,9 @@ async def test_two_workers_do_not_make_the_same_look_up(hot: db.Conn, beside: db
     await hot.commit()
 
 
-async def test_without_a_sender_or_without_its_text_nothing_is_asked(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_without_a_sender_or_without_its_text_nothing_is_asked(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     await doubtful(hot, shop)
     provider = List()
     nobody = replace(RULES, sender=lambda brand, program: None)
@@ -324,11 +326,9 @@ async def test_without_a_sender_or_without_its_text_nothing_is_asked(hot: db.Con
 # ---------------------------------------------------------------------------- whose message
 
 
-async def test_two_equal_texts_to_one_number_stay_in_doubt(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_two_equal_texts_to_one_number_stay_in_doubt(hot: db.Conn, shop: h.Shop) -> None:
     first, second = await doubtful(hot, shop), await doubtful(hot, shop)
-    provider = List()
-    provider.shows("SM1")
+    provider = List.showing("SM1")
     for _ in range(2):  # each of the two is looked up
         assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
     provider.shows("SM2")
@@ -339,13 +339,11 @@ async def test_two_equal_texts_to_one_number_stay_in_doubt(hot: db.Conn) -> None
     assert await h.one(hot, "SELECT count(*) FROM receipt") == 0
 
 
-async def test_once_the_one_is_settled_the_other_is_found(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_once_the_one_is_settled_the_other_is_found(hot: db.Conn, shop: h.Shop) -> None:
     first, second = await doubtful(hot, shop), await doubtful(hot, shop)
     at = second.due.delivery_id
     await h.told(hot, h.receipt_for(first.due.delivery_id, 1, SENT, provider_id="SM1"))
-    provider = List()
-    provider.shows("SM1")
+    provider = List.showing("SM1")
     assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
     provider.shows("SM2")
     assert result(await look(hot, shop, provider)) is Result.SETTLED
@@ -356,91 +354,71 @@ async def test_once_the_one_is_settled_the_other_is_found(hot: db.Conn) -> None:
 
 @pytest.mark.parametrize("change", [{"to": "+14155550177"}, {"body": "another"}])
 async def test_another_number_or_another_text_makes_nothing_ambiguous(
-    hot: db.Conn, change: dict[str, str]
+    hot: db.Conn, shop: h.Shop, change: dict[str, str]
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     await doubtful(hot, shop, **change)
     await hot.execute("DELETE FROM timer WHERE delivery_id <> %s", [ready.due.delivery_id])
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing())) is Result.SETTLED
 
 
-async def test_one_whose_text_is_gone_may_have_been_the_same(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_one_whose_text_is_gone_may_have_been_the_same(hot: db.Conn, shop: h.Shop) -> None:
     ready = await doubtful(hot, shop)
     gone = await doubtful(hot, shop, body="another")
     await hot.execute("DELETE FROM content WHERE delivery_id = %s", [gone.due.delivery_id])
     await hot.execute("DELETE FROM timer WHERE delivery_id <> %s", [ready.due.delivery_id])
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing())) is Result.AMBIGUOUS
 
 
-async def test_a_message_of_an_earlier_attempt_is_not_taken(hot: db.Conn) -> None:
+async def test_a_message_of_an_earlier_attempt_is_not_taken(hot: db.Conn, shop: h.Shop) -> None:
     """The earlier one was accepted and has its name; ours was never carried out."""
-    shop = await h.open_shop(hot)
     (earlier,) = await h.begun(hot, shop, h.make_ask(shop))
     await h.settled(hot, h.post_of(shop), (earlier, Accepted("SM1")))
     ready = await doubtful(hot, shop)
-    provider = List()
-    provider.shows("SM1")
-    assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
+    assert result(await look(hot, shop, List.showing("SM1"))) is Result.NOT_FOUND
     assert (await h.standing(hot, ready.due.delivery_id)).state == "in_doubt"
 
 
-async def test_one_that_is_unknown_for_good_is_still_a_rival(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_one_that_is_unknown_for_good_is_still_a_rival(hot: db.Conn, shop: h.Shop) -> None:
     await doubtful(hot, shop)
     await hot.execute("UPDATE timer SET due = now() - interval '1 s'")
     await hot.commit()
     assert (await h.swept(hot)).windows == 1
     await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing())) is Result.AMBIGUOUS
 
 
-async def test_one_that_was_abandoned_is_still_a_rival(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_one_that_was_abandoned_is_still_a_rival(hot: db.Conn, shop: h.Shop) -> None:
     await doubtful(hot, shop, category=AT_LEAST_ONCE)
     await resend(hot)
     await hot.execute("DELETE FROM job")
     await hot.commit()
     await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing())) is Result.AMBIGUOUS
 
 
 async def test_one_that_was_begun_while_the_list_was_read_is_a_rival(
-    hot: db.Conn, beside: db.Conn
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
 ) -> None:
     """Its message may be what is listed, while ours was never carried out."""
-    shop = await h.open_shop(hot)
     await doubtful(hot, shop)
 
     async def begin_another() -> None:
         await h.begun(beside, shop, h.make_ask(shop))
 
-    provider = List(during=begin_another)
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing(during=begin_another))) is Result.AMBIGUOUS
 
 
-async def test_one_that_is_known_not_to_have_been_carried_out_is_no_rival(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_one_that_is_known_not_to_have_been_carried_out_is_no_rival(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     (refused,) = await h.begun(hot, shop, h.make_ask(shop))
     await h.settled(hot, h.post_of(shop), (refused, Refused(Refusal.CONTENT, "21617")))
     await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing())) is Result.SETTLED
 
 
-async def test_one_of_another_time_is_no_rival(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_one_of_another_time_is_no_rival(hot: db.Conn, shop: h.Shop) -> None:
     old = await doubtful(hot, shop)
     await hot.execute(
         "UPDATE attempt SET began_at = began_at - interval '1 hour', "
@@ -449,22 +427,19 @@ async def test_one_of_another_time_is_no_rival(hot: db.Conn) -> None:
     await hot.execute("DELETE FROM timer WHERE delivery_id = %s", [old.due.delivery_id])
     await hot.commit()
     await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert result(await look(hot, shop, List.showing())) is Result.SETTLED
 
 
-async def test_the_longest_lease_reaches_to_the_time_of_the_message(hot: db.Conn) -> None:
+async def test_the_longest_lease_reaches_to_the_time_of_the_message(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     """A rival is found by when it was begun: as long ago as a lease may last."""
-    shop = await h.open_shop(hot)
     old = await doubtful(hot, shop)
     await hot.execute("UPDATE attempt SET began_at = began_at - interval '295 s'")
     await hot.execute("DELETE FROM timer WHERE delivery_id = %s", [old.due.delivery_id])
     await hot.commit()
     await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing())) is Result.AMBIGUOUS
 
 
 # -------------------------------------------------------------------- others come first, or beside
@@ -485,17 +460,16 @@ async def resend(conn: db.Conn) -> None:
     ],
 )
 async def test_a_callback_and_a_look_up_settle_it_once(
-    hot: db.Conn, beside: db.Conn, told: int, seen: int, moves: list[str]
+    hot: db.Conn, shop: h.Shop, beside: db.Conn, told: int, seen: int, moves: list[str]
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
 
     async def called_back() -> None:
         await h.told(beside, h.receipt_for(ready.due.delivery_id, 1, told))
 
-    provider = List(during=called_back)
-    provider.shows(rank=seen)
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert (
+        result(await look(hot, shop, List.showing(rank=seen, during=called_back))) is Result.SETTLED
+    )
     after = await h.standing(hot, ready.due.delivery_id)
     assert after == h.Standing(moves[-1], None, ("accepted",), 0, 0, ())
     events = await h.all_rows(
@@ -504,34 +478,35 @@ async def test_a_callback_and_a_look_up_settle_it_once(
     assert [kind.removeprefix("delivery.") for (kind,) in events] == moves
 
 
-async def test_a_callback_that_comes_after_a_look_up_says_nothing_new(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_callback_that_comes_after_a_look_up_says_nothing_new(
+    hot: db.Conn, shop: h.Shop
+) -> None:
     ready = await doubtful(hot, shop)
     at = ready.due.delivery_id
-    provider = List()
-    provider.shows(rank=SENT)
+    provider = List.showing(rank=SENT)
     await look(hot, shop, provider)
     assert (await h.told(hot, h.receipt_for(at, 1, SENT))).applied.name == "KNOWN"
     assert (await h.told(hot, h.receipt_for(at, 1, RANK_DELIVERED))).applied.name == "MOVED"
 
 
 async def test_a_message_by_another_name_than_the_callback_gave_is_not_ours(
-    hot: db.Conn, beside: db.Conn
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
 
     async def called_back() -> None:
         await h.told(beside, h.receipt_for(ready.due.delivery_id, 1, SENT, provider_id="SM1"))
 
-    provider = List(during=called_back)
-    provider.shows("SM2", rank=RANK_UNDELIVERED)
-    assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
+    assert (
+        result(
+            await look(hot, shop, List.showing("SM2", rank=RANK_UNDELIVERED, during=called_back))
+        )
+        is Result.NOT_FOUND
+    )
     assert (await h.standing(hot, ready.due.delivery_id)).state == "sent"
 
 
-async def test_a_resend_takes_the_look_ups_of_what_it_abandons(hot: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_a_resend_takes_the_look_ups_of_what_it_abandons(hot: db.Conn, shop: h.Shop) -> None:
     await doubtful(hot, shop, category=AT_LEAST_ONCE)
     assert await look_up_timer(hot) is not None
     await resend(hot)
@@ -539,13 +514,12 @@ async def test_a_resend_takes_the_look_ups_of_what_it_abandons(hot: db.Conn) -> 
 
 
 async def test_a_message_of_an_attempt_abandoned_meanwhile_is_late_and_takes_the_retry_back(
-    hot: db.Conn, beside: db.Conn
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop, category=AT_LEAST_ONCE)
-    provider = List(during=lambda: resend(beside))
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    assert (
+        result(await look(hot, shop, List.showing(during=lambda: resend(beside)))) is Result.SETTLED
+    )
     after = await h.standing(hot, ready.due.delivery_id)
     assert after == h.Standing("sent", None, ("abandoned",), 0, 0, ())
     assert await h.all_rows(hot, "SELECT late_at IS NOT NULL, provider_id FROM attempt") == [
@@ -557,19 +531,16 @@ async def test_a_message_of_an_attempt_abandoned_meanwhile_is_late_and_takes_the
 
 
 async def test_a_message_of_an_abandoned_attempt_beside_its_resend_is_ambiguous(
-    hot: db.Conn, beside: db.Conn
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
 ) -> None:
     """It may be the one or the other; both are of one delivery, and neither is settled by it."""
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop, category=AT_LEAST_ONCE)
 
     async def resent_and_begun() -> None:
         await resend(beside)
         assert len((await h.begin(beside, h.post_of(shop))).ready) == 1
 
-    provider = List(during=resent_and_begun)
-    provider.shows()
-    assert result(await look(hot, shop, provider)) is Result.AMBIGUOUS
+    assert result(await look(hot, shop, List.showing(during=resent_and_begun))) is Result.AMBIGUOUS
     after = await h.standing(hot, ready.due.delivery_id)
     assert after.outcomes == ("abandoned", "open")
 
@@ -583,12 +554,10 @@ class Crash(Exception):
 
 @pytest.mark.parametrize("place", ["after the claim", "in the call", "before the last commit"])
 async def test_a_crash_between_two_steps_loses_one_step_and_nothing_else(
-    hot: db.Conn, monkeypatch: pytest.MonkeyPatch, place: str
+    hot: db.Conn, shop: h.Shop, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
-    provider = List()
-    provider.shows()
+    provider = List.showing()
 
     async def crash(*_: object, **__: object) -> Any:
         raise Crash
@@ -611,8 +580,9 @@ async def test_a_crash_between_two_steps_loses_one_step_and_nothing_else(
     assert result(await look(hot, shop, provider)) is Result.SETTLED
 
 
-async def test_no_transaction_is_open_during_the_call(hot: db.Conn, beside: db.Conn) -> None:
-    shop = await h.open_shop(hot)
+async def test_no_transaction_is_open_during_the_call(
+    hot: db.Conn, shop: h.Shop, beside: db.Conn
+) -> None:
     await doubtful(hot, shop)
     states: list[str] = []
 
@@ -629,9 +599,8 @@ async def test_no_transaction_is_open_during_the_call(hot: db.Conn, beside: db.C
 
 @pytest.mark.parametrize("commit", [1, 2], ids=["of the claim", "of the evidence"])
 async def test_a_commit_of_unknown_fate_is_said_and_nothing_rests_on_it(
-    hot: db.Conn, monkeypatch: pytest.MonkeyPatch, commit: int
+    hot: db.Conn, shop: h.Shop, monkeypatch: pytest.MonkeyPatch, commit: int
 ) -> None:
-    shop = await h.open_shop(hot)
     await doubtful(hot, shop)
     await hot.execute("UPDATE timer SET due = now() WHERE kind = 'look_up'")
     await hot.commit()
@@ -706,12 +675,12 @@ IN_SQL: dict[str, tuple[str, tuple[str, str], Test]] = {
 
 @pytest.mark.parametrize("guard", IN_SQL)
 async def test_without_a_guard_of_the_statements_its_test_fails(
-    hot: db.Conn, monkeypatch: pytest.MonkeyPatch, guard: str
+    hot: db.Conn, shop: h.Shop, monkeypatch: pytest.MonkeyPatch, guard: str
 ) -> None:
     name, change, test = IN_SQL[guard]
     monkeypatch.setattr(look_ups, name, h.mutated(getattr(look_ups, name), change))
     with pytest.raises(AssertionError):
-        await test(hot)
+        await test(hot, shop)
 
 
 def remade(function: Callable[..., Any], *changes: tuple[str, str]) -> Any:
@@ -723,9 +692,8 @@ def remade(function: Callable[..., Any], *changes: tuple[str, str]) -> Any:
 
 @RIGHT_AND_WRONG
 async def test_facts_about_others_that_are_read_before_the_list_take_anothers_message(
-    hot: db.Conn, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
+    hot: db.Conn, shop: h.Shop, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
 
     async def read_before(*_: object, **__: object) -> list[Any]:
@@ -737,8 +705,7 @@ async def test_facts_about_others_that_are_read_before_the_list_take_anothers_me
     async def begin_another() -> None:
         await h.begun(beside, shop, h.make_ask(shop))
 
-    provider = List(during=begin_another)
-    provider.shows()
+    provider = List.showing(during=begin_another)
     await look(hot, shop, provider)
     after = await h.standing(hot, ready.due.delivery_id)
     assert (after.state == "in_doubt") is not wrong
@@ -746,7 +713,7 @@ async def test_facts_about_others_that_are_read_before_the_list_take_anothers_me
 
 @RIGHT_AND_WRONG
 async def test_an_attempt_whose_name_is_forgotten_takes_another_one(
-    hot: db.Conn, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
+    hot: db.Conn, shop: h.Shop, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     if wrong:
         forgetful = remade(reconcile._apply, ("Maker(standing.provider_id, ", "Maker(None, "))
@@ -754,35 +721,33 @@ async def test_an_attempt_whose_name_is_forgotten_takes_another_one(
     test = test_a_message_by_another_name_than_the_callback_gave_is_not_ours
     if wrong:
         with pytest.raises(AssertionError):
-            await test(hot, beside)
+            await test(hot, shop, beside)
     else:
-        await test(hot, beside)
+        await test(hot, shop, beside)
 
 
 @RIGHT_AND_WRONG
 async def test_evidence_of_a_lower_rank_does_not_undo_a_callback(
-    hot: db.Conn, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
+    hot: db.Conn, shop: h.Shop, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     """A handset's receipt stands above what an older list says."""
     if wrong:
         careless = remade(reconcile._settle, (" or message.rank <= kept.rank_before", ""))
         monkeypatch.setattr(reconcile, "_settle", careless)
-    shop = await h.open_shop(hot)
     ready = await doubtful(hot, shop)
     at = ready.due.delivery_id
 
     async def called_back() -> None:
         await h.told(beside, h.receipt_for(at, 1, RANK_DELIVERED))
 
-    provider = List(during=called_back)
-    provider.shows(rank=RANK_UNDELIVERED, status="undelivered")
+    provider = List.showing(rank=RANK_UNDELIVERED, status="undelivered", during=called_back)
     await look(hot, shop, provider)
     assert ((await h.standing(hot, at)).state == "delivered") is not wrong
 
 
 @RIGHT_AND_WRONG
 async def test_a_claim_that_keeps_its_turn_is_made_by_two(
-    hot: db.Conn, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
+    hot: db.Conn, shop: h.Shop, beside: db.Conn, monkeypatch: pytest.MonkeyPatch, wrong: bool
 ) -> None:
     if wrong:
         kept = h.mutated(
@@ -791,7 +756,6 @@ async def test_a_claim_that_keeps_its_turn_is_made_by_two(
              "due = t.due"),
         )  # fmt: skip
         monkeypatch.setattr(look_ups, "CLAIM", kept)
-    shop = await h.open_shop(hot)
     await doubtful(hot, shop)
     second = List()
 

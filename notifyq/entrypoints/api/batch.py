@@ -64,11 +64,9 @@ class BatchRoute:
         items = await asyncio.to_thread(self._items, raw, holder)
         asks = [item.ask for item in items if item.ask is not None]
         replies = iter(await self.bulk.take_batch(asks) if asks else [])
-        known = await self._known(items, holder)
-        given = [
-            next(replies) if item.ask else known.get(index) or item.problem
-            for index, item in enumerate(items)
-        ]
+        given = [next(replies) if item.ask else item.problem for item in items]
+        for index, reply in (await self._known(items, given, holder)).items():
+            given[index] = reply
         request_id: str = request.state.request_id
         results = [_result(index, got, holder.cell, request_id) for index, got in enumerate(given)]
         return json_response({"results": results})
@@ -90,8 +88,13 @@ class BatchRoute:
         except Problem as problem:
             return replace(found, problem=problem)
 
-    async def _known(self, items: list[_Item], holder: Holder) -> dict[int, Reply]:
-        """Return what refused ones get whose keys are known: what was accepted stays accepted."""
+    async def _known(
+        self, items: list[_Item], given: list[Reply | Problem | None], holder: Holder
+    ) -> dict[int, Reply]:
+        """Return what refused ones get whose keys are known: what was accepted stays accepted.
+
+        Items count in their order: what comes after a refused one did not make its key known.
+        """
         operation = operation_of(holder.test)
         refused = {
             index: ((holder.tenant_id, operation, hash_key(item.key)), item.asked)
@@ -100,10 +103,17 @@ class BatchRoute:
         }
         if not refused:
             return {}
+        accepted = {
+            item.ask.key_hash: index
+            for index, (item, got) in enumerate(zip(items, given, strict=True))
+            if item.ask is not None and isinstance(got, Answer) and not got.replayed
+        }
         async with self.pool.connection() as conn:
             found = await recall_each(conn, list(refused.values()), cell=holder.cell)
         return {
-            index: reply for index, reply in zip(refused, found, strict=True) if reply is not None
+            index: reply
+            for (index, (key, _)), reply in zip(refused.items(), found, strict=True)
+            if reply is not None and index > accepted.get(key[-1], -1)
         }
 
 

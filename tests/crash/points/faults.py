@@ -46,7 +46,7 @@ def plan(name: str, fault: Fault, wire: Wire) -> Plan:
 
     async def strike(step: Step, this: Any, call: Call, about: dict[str, Any]) -> Any:
         begun = await _begun(this) if fault.unclear and step.via == BEGIN else []
-        wire.tell(struck=step.name)
+        wire.tell(struck=name)
         try:
             return await fault.do(wire, step, this, call, about)
         finally:
@@ -54,13 +54,13 @@ def plan(name: str, fault: Fault, wire: Wire) -> Plan:
                 wire.ask("look", begun=begun)
 
     def strike_clock(step: Step) -> None:
-        wire.tell(struck=step.name)
+        wire.tell(struck=name)
         if fault is FAULTS["stop"]:
             _freeze(wire)
         else:
             _die()
 
-    return Plan(name, strike, strike_clock)
+    return Plan(name, strike, strike_clock, fault.writes_only)
 
 
 async def _begun(conn: Conn) -> list[tuple[str, int]]:

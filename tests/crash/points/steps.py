@@ -11,7 +11,7 @@ import pkgutil
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -56,11 +56,17 @@ StrikeClock = Callable[[Step], None]
 
 @dataclass(slots=True)
 class Plan:
-    """A fault at a step; `strike_clock` is for clock reads, `strike` for the rest."""
+    """A fault at a step; `strike_clock` is for clock reads, `strike` for the rest.
+
+    writes_only: a commit that wrote nothing is passed by, for it waits for no standby; the next
+    one of the same place is struck instead. A loop that polls may commit nothing in between, and
+    how often it does depends on how fast the machine is.
+    """
 
     name: str
     strike: Strike
     strike_clock: StrikeClock
+    writes_only: bool = False
 
 
 class Steps:
@@ -116,12 +122,21 @@ class Steps:
         arguments: tuple[Any, ...],
     ) -> Any:
         step, plan = found
+        if plan is not None and plan.writes_only and not await _has_written(this):
+            self._put_off(step, plan)
+            return await call()
         if plan is not None:
             return await plan.strike(step, this, call, {"arguments": arguments})
         if self._met is not None:
             writes = step.kind == "commit" and await _has_written(this)
             self._met(Step(step.kind, step.inner, step.via, step.count, step.line, writes))
         return await call()
+
+    def _put_off(self, step: Step, plan: Plan) -> None:
+        """Let a plan strike when the same place comes next."""
+        count = self._counts[step.kind, step.inner, step.via]
+        plan.name = replace(step, count=count + 1).name
+        self._last = plan
 
     def _around_clock(self, right: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*arguments: Any) -> Any:
