@@ -40,9 +40,9 @@ def lock_folder(folder: Path, wait_s: float = 0.0) -> int | None:
         time.sleep(0.01)
 
 
-def fresh_run_folder() -> tuple[Path, int]:
-    """A new locked folder below /var/tmp; sweeps those whose starter was killed."""
-    base = Path("/var/tmp" if os.access("/var/tmp", os.W_OK) else "/tmp")
+def fresh_run_folder(below: Path | None = None) -> tuple[Path, int]:
+    """A new locked folder below `below` or /var/tmp; sweeps those whose starter was killed."""
+    base = below or Path("/var/tmp" if os.access("/var/tmp", os.W_OK) else "/tmp")
     for old in base.glob(f"{_RUN_PREFIX}*"):
         with suppress(OSError):
             if old.lstat().st_uid == os.geteuid() and (lock := lock_folder(old)) is not None:

@@ -52,12 +52,12 @@ class EmbeddedPostgres:
     log: Path
     pid: int
 
-    def __init__(self) -> None:
+    def __init__(self, below: Path | None = None) -> None:
         self._starter = os.getpid()
         self._account = server_account()
         self._ephemeral = True
         self._postmaster: Postmaster | None = None
-        self._run, lock = fresh_run_folder()
+        self._run, lock = fresh_run_folder(below)
         self._locks = [lock]
 
     @classmethod
@@ -66,16 +66,19 @@ class EmbeddedPostgres:
         folder: Path | None = None,
         major: int | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
+        below: Path | None = None,
     ) -> Self:
         """A server that answers, on the cluster in `folder`, which the first start makes.
 
         Without a folder the cluster is gone after `stop`. `settings` are lines of postgresql.conf;
         all is durable unless they say otherwise. An existing cluster keeps its major version.
+        `below` is where the socket, the log and a cluster without a folder are: a short path that
+        everybody may pass through; /var/tmp if it is not given.
         Raises EmbeddedPostgresError: folder in use, no binaries, or the server's own last words.
         """
         if refused := _OURS & settings.keys():
             raise EmbeddedPostgresError(f"leave {', '.join(sorted(refused))} to notifyq")
-        self = cls()
+        self = cls(below)
         self._ephemeral = folder is None
         try:
             self._open(folder, major, settings)

@@ -19,7 +19,7 @@ from queue import Queue
 
 from notifyq.embedded import EmbeddedPostgres
 from tests.chaos.options import Options, in_shard
-from tests.conftest import SETTINGS
+from tests.conftest import SETTINGS, in_memory
 
 ROOT = Path(__file__).parents[2]
 PATCHES = ROOT / "tests" / "mutants"
@@ -48,7 +48,10 @@ def run(options: Options) -> tuple[str, bool]:
     chosen = [m for m in mutants() if in_shard(m.name, options.shard)]
     if options.filters:
         chosen = [m for m in chosen if any(part in m.name for part in options.filters)]
-    with EmbeddedPostgres.start(settings=SETTINGS) as server, _copies(SIDE_BY_SIDE) as copies:
+    with (
+        EmbeddedPostgres.start(settings=SETTINGS, below=in_memory()) as server,
+        _copies(SIDE_BY_SIDE) as copies,
+    ):
         environ = {**os.environ, "NOTIFYQ_TEST_DATABASE_URL": server.url()}
         first = copies.get()
         right = _pytest(first, sorted({m.caught_by for m in chosen}), environ)

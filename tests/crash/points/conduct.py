@@ -24,6 +24,7 @@ import psycopg
 
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.migrate import upgrade
+from tests.conftest import in_memory
 from tests.crash.points import cover
 from tests.crash.points.faults import FAULTS, fits
 from tests.crash.points.steps import Step
@@ -216,13 +217,13 @@ def stage(out: Path, *, slots: int, crashing: int) -> Iterator[Stage]:
     with ExitStack() as stack:
         outside = _outside(stack, out)
         made: list[Slot] = []
-        server = stack.enter_context(EmbeddedPostgres.start(settings=SETTINGS))
+        server = stack.enter_context(EmbeddedPostgres.start(settings=SETTINGS, below=in_memory()))
         _template(server)
         for number in range(slots):
             made.append(_slot(stack, out, server, number, outside))
         fragile = []
         for number in range(crashing):
-            its = stack.enter_context(EmbeddedPostgres.start(settings=SETTINGS))
+            its = stack.enter_context(EmbeddedPostgres.start(settings=SETTINGS, below=in_memory()))
             _template(its)
             fragile.append(_slot(stack, out, its, slots + number, outside))
         yield Stage(made, fragile)
