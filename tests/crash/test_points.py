@@ -28,7 +28,7 @@ SHOWS = {
     "the answer does not wait for the commit": ("accept |", "commit"),
     "what it knows it began is disowned too": ("disown_beside |",),
 }
-CASES_MAX = 30
+CASES_MAX, ROUNDS = 30, 3
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG, /proc")
 
@@ -100,6 +100,8 @@ def test_a_wrong_version_comes_out_red(stage: conduct.Stage, mistake: str) -> No
         if all(word in case.name for word in SHOWS[mistake]) and not FAULTS[case.fault].crash
     ]
     rows: list[dict[str, Any]] = []
-    stage.run(found[:CASES_MAX], rows.append, mistake=mistake, until_red=True)
-    bad = [row for row in rows if not conduct.result_is_clean(row)]
-    assert bad, [row["id"] for row in rows]
+    for _ in range(ROUNDS):  # a case of some shows it only when the others are quick enough
+        stage.run(found[:CASES_MAX], rows.append, mistake=mistake, until_red=True)
+        if any(not conduct.result_is_clean(row) for row in rows):
+            return
+    pytest.fail(str([row["id"] for row in rows]))
