@@ -187,6 +187,24 @@ class CategorySettings(Table):
         return Category(name, message_class, self.program, lifetime_s, resend_after_s)
 
 
+def resend_faults(
+    categories: Mapping[str, Category], providers: Mapping[str, ProviderSettings]
+) -> list[str]:
+    """Return which categories would be sent again too late, one a line.
+
+    The end of the settle window takes the resend away with it: the delivery rests as unknown, and
+    nobody would see that it is never sent again. Any category may go by any account.
+    """
+    return [
+        f"categories.{name}.resend_after_s: must be less than providers.{account}.settle_window_s "
+        f"({provider.settle_window_s:g}): after it nothing is sent again, is "
+        f"{category.resend_after_s}; lower the one or raise the other"
+        for name, category in categories.items()
+        for account, provider in providers.items()
+        if (category.resend_after_s or 0) >= provider.settle_window_s
+    ]
+
+
 class Settings(Table):
     """All of it."""
 

@@ -22,6 +22,7 @@ from notifyq.config import (
     Settings,
     Table,
     Word,
+    resend_faults,
 )
 from notifyq.domain import retention as retention_rules
 from notifyq.domain.address import BadAddress, normal_phone
@@ -79,11 +80,13 @@ class _Reader:
         self._check_routes(top["routes"], set(top["providers"]))
         self._check_providers(top["providers"])
         self._check_senders(top["senders"], set(top["providers"]))
+        categories = {name: entry.category(name) for name, entry in found.items()}
+        self.faults += resend_faults(categories, providers)
         values: dict[str, Any] = {
             "routes": {Channel.SMS: routes.sms},
             "providers": providers,
             "senders": senders,
-            "categories": {name: entry.category(name) for name, entry in found.items()},
+            "categories": categories,
             "retention": retention,
         }
         if region is not None:

@@ -363,6 +363,42 @@ def test_look_ups_end_before_the_window_does(
     assert says in fault
 
 
+AGAIN = '\n[categories.codes]\nin_doubt = "at_least_once"\n'
+
+
+@pytest.mark.parametrize(
+    ("window_s", "resend", "after_s"),
+    [
+        (61, "resend_after_s = 60", 60),
+        (60, "resend_after_s = 60", 60),
+        (59.5, "resend_after_s = 60", 60),
+        (15.5, "", 15),  # nobody set it
+        (15, "", 15),
+    ],
+)
+def test_a_resend_comes_before_the_settle_window_closes(
+    tmp_path: Path, window_s: float, resend: str, after_s: int
+) -> None:
+    text = f"{PROVIDER}settle_window_s = {window_s}\n{AGAIN}{resend}"
+    if window_s > after_s:
+        found = read(tmp_path, text).category("codes")
+        assert found is not None
+        assert found.resend_after_s == after_s
+    else:
+        assert one_fault(tmp_path, text) == (
+            "categories.codes.resend_after_s: must be less than providers.main.settle_window_s "
+            f"({window_s:g}): after it nothing is sent again, is {after_s}; lower the one or raise "
+            "the other"
+        )
+
+
+def test_a_resend_comes_before_every_accounts_window_closes(tmp_path: Path) -> None:
+    other = PROVIDER.replace("providers.main", "providers.spare") + "settle_window_s = 30\n"
+    fault = one_fault(tmp_path, f"{PROVIDER}{other}{AGAIN}resend_after_s = 30")
+    assert "providers.spare.settle_window_s (30)" in fault
+    assert read(tmp_path, f"{PROVIDER}{other}{AGAIN}resend_after_s = 29")
+
+
 @pytest.mark.parametrize(("lease_s", "refused"), [(14.999, True), (15, False), (15.001, False)])
 def test_a_lease_lasts_as_long_as_a_send_and_its_margin(
     tmp_path: Path, lease_s: float, refused: bool

@@ -20,8 +20,9 @@ from notifyq.bootstrap.accounts import (
 from notifyq.config import SANDBOX_SETTLE_WINDOW_S, Settings
 from notifyq.domain.model import Channel, DoubtRules, Post
 from notifyq.entrypoints import janitor
-from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
+from notifyq.entrypoints.worker.lane import LaneWorker
 from notifyq.entrypoints.worker.process import serve as serve_workers
+from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.errors import BadSettings
 from notifyq.services import maintain, reap

@@ -11,6 +11,10 @@ from enum import StrEnum
 
 from notifyq.domain.states import AttemptOutcome, Event, State
 
+# Begins the name of a message that somebody says was taken, where the provider's own name for it
+# is not known; the intervention's id follows. It is no provider's word: it claims no message.
+BY_HAND = "by-hand:"
+
 
 class Claim(StrEnum):
     """What a person says of an attempt in doubt."""

@@ -45,7 +45,8 @@ class Others:
     """What the other attempts of a delivery may have done."""
 
     proven: Event | None = None  # ACCEPT or DELIVER: one of them was carried out, though closed
-    live: bool = False  # one is on its way, in doubt or accepted
+    accepted: bool = False  # one was accepted, and may arrive
+    doubtful: bool = False  # one is on its way or in doubt
     unproven: bool = False  # one was abandoned, and nobody knows what became of it
 
 
@@ -53,6 +54,7 @@ NO_OTHERS = Others()
 # What says of an attempt, or of its delivery, that nothing reached anybody by it.
 _ENDS = frozenset({Event.GIVE_UP, Event.SUPPRESS, Event.EXPIRE, Event.CANCEL, Event.BOUNCE})
 _GOES_ON = frozenset({Event.RETRY, Event.LOSE_ANSWER})
+_DOUBTFUL = (AttemptOutcome.OPEN, AttemptOutcome.IN_DOUBT)
 
 
 def sum_up(others: Iterable[Other]) -> Others:
@@ -61,7 +63,8 @@ def sum_up(others: Iterable[Other]) -> Others:
     taken = {event_of(other.rank) for other in found if other.late} - {Event.BOUNCE}
     return Others(
         proven=max(taken, key=[Event.ACCEPT, Event.DELIVER].index, default=None),
-        live=any(other.outcome in LIVE for other in found),
+        accepted=any(other.outcome is AttemptOutcome.ACCEPTED for other in found),
+        doubtful=any(other.outcome in _DOUBTFUL for other in found),
         unproven=any(o.outcome is AttemptOutcome.ABANDONED and not o.late for o in found),
     )
 
@@ -76,7 +79,7 @@ def beside(event: Event, others: Others) -> Event | None:
         return event
     if others.proven is not None:
         return others.proven
-    if others.live:
+    if others.accepted or others.doubtful:
         return None
     return Event.END_IN_DOUBT if others.unproven and event in _ENDS else event
 
@@ -99,7 +102,7 @@ def weigh(
     over as far as the delivery goes. A bounce ends the delivery only beside `others` that cannot
     have arrived.
     """
-    moving = beside(event, others)
+    moving = _moving(state, event, others)
     moves = moving is not None and (state, moving) in DELIVERY
     corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
     if outcome in LIVE or corrects:
@@ -112,3 +115,12 @@ def weigh(
         return Bearing(None, moving, late=True, takes_job=moves)
     moves = moves and state in (State.SENT, State.IN_DOUBT, State.UNKNOWN)
     return Bearing(None, moving if moves else None, late=True)
+
+
+def _moving(state: State, event: Event, others: Others) -> Event | None:
+    """Say what evidence comes to for its delivery; None: it stays."""
+    found = beside(event, others)
+    if found is None and state is State.SENT and others.doubtful and not others.accepted:
+        # What ended the doubt about the other one has come to nothing, and nobody looks any more.
+        return Event.END_IN_DOUBT
+    return found

@@ -6,6 +6,7 @@ Frozen values only. Whoever wants to change one makes a new one; the database ho
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 from uuid import UUID
 
 
@@ -145,6 +146,9 @@ class Post:
     lease_s: float
 
 
+Attempt: TypeAlias = tuple[UUID, int]  # of which delivery, and its number there, from 1
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """An attempt that was begun and committed: sent once, by this process, within its lease."""
@@ -152,3 +156,8 @@ class Ready:
     due: Due
     number: int
     epoch: int  # the fence's, when it was begun
+
+    @property
+    def attempt(self) -> Attempt:
+        """Which one."""
+        return self.due.delivery_id, self.number

@@ -35,10 +35,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Never: the delivery comes to rest unsent."""
+    """Never: the delivery comes to rest unsent, or was sent before as it turned out."""
 
     event: Event
-    reason: Reason
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,17 +120,17 @@ async def _unmarked(conn: Conn, new: list[Planned], *, cell: int) -> list[Planne
     return [p for p in new if holder(p) == p.notification_id]
 
 
-async def recall(
-    conn: Conn, key: intake.Key, asked: bytes, *, cell: int
-) -> Answer | Refusal | None:
+async def recall(conn: Conn, key: intake.Key, asked: bytes, *, cell: int) -> Reply | None:
     """Return what a request whose key is known gets; None if the key is new. See recall_each."""
     return (await recall_each(conn, [(key, asked)], cell=cell))[0]
 
 
 async def recall_each(
     conn: Conn, asked: Sequence[tuple[intake.Key, bytes]], *, cell: int
-) -> list[Answer | Refusal | None]:
+) -> Sequence[Reply | None]:
     """Return what requests get whose keys are known, in their order; None where the key is new.
+
+    Unknown, for all of them, where the commit's fate is: a key that may be known is not new.
 
     asked: keys and fingerprints. For requests that would be refused today: what was accepted
     stays accepted, whatever the clock and the settings say by now. Its commit writes WAL, so a
@@ -141,7 +141,9 @@ async def recall_each(
         return await intake.known(conn, cell=cell, keys=[key for key, _ in asked])
 
     fate = await transact(conn, work)
-    found = {} if isinstance(fate, Unknown) else fate.value
+    if isinstance(fate, Unknown):
+        return [fate] * len(asked)
+    found = fate.value
     return [judged(mine, *found[key]) if key in found else None for key, mine in asked]
 
 

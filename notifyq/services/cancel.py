@@ -2,7 +2,8 @@
 
 Canceled: its job, or its place behind another channel, was taken, so it will never be sent.
 Requested: an attempt of it may reach somebody, or has; none comes after it. Too late: it is at
-rest. What was done stays done: asking again is safe, and says how it stands by then.
+rest; where somebody could still make it due again by hand it is marked, so that nobody does. What
+was done stays done: asking again is safe, and says how it stands by then.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +16,15 @@ import psycopg
 
 from notifyq.domain.evidence import beside
 from notifyq.domain.model import Channel
-from notifyq.domain.states import AT_REST, Event, Reason, State, step
+from notifyq.domain.states import AT_REST, Event, Reason, State, sources, step
 from notifyq.store import cancels, moves, others
 from notifyq.store.cancels import By, Part
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 BATCH = 100  # deliveries in one transaction
+_OVER = AT_REST - {State.STANDBY}
+# At rest, but a redrive or a person's word leads back from there: their producer's word is kept.
+_MAY_RETURN = _OVER & {*sources(Event.REDRIVE), *sources(Event.REFUTE)}
 
 
 class Came(StrEnum):
@@ -134,30 +138,35 @@ class _Caller:
         return taken
 
     async def tell(self, part: Part, ended: State | None) -> Called | Unknown:
-        """Say what became of a delivery; mark it if it is on its way. ended: by this cancel."""
+        """Say what became of a delivery; mark it if it may be sent again. ended: by this cancel."""
         if ended is not None:
             return _ended(part, ended)
-        if part.state in AT_REST - {State.STANDBY}:
+        if part.state in _OVER - _MAY_RETURN:
             return _called(part, part.state)
 
         async def work(conn: Conn) -> Called:
             at = part.delivery_id
             locked = await cancels.lock(conn, [at], cell=self.cell)
             state, _ = locked.get(at, (part.state, False))
-            if state in AT_REST - {State.STANDBY}:
+            if state in _OVER:
+                if state in _MAY_RETURN:
+                    await self._request(conn, at)
                 return _called(part, state)
             # Nobody makes a job for a locked delivery; one that a worker holds is the worker's,
             # who begins, or reads the mark.
             if await self._take_one(conn, part, state):
                 return _ended(part, (await self._end(conn, [at]))[at])
-            is_open = await cancels.request(
-                conn, at, self.by, cell=self.cell, intervention_id=self.new_id()
-            )
+            is_open = await self._request(conn, at)
             shown = "sending" if is_open and state is State.PENDING else state
             return Called(at, part.channel, shown, Came.REQUESTED)
 
         fate = await transact(self.conn, work)
         return fate.value if isinstance(fate, Committed) else fate
+
+    async def _request(self, conn: Conn, at: UUID) -> bool:
+        return await cancels.request(
+            conn, at, self.by, cell=self.cell, intervention_id=self.new_id()
+        )
 
     async def _take_one(self, conn: Conn, part: Part, state: State) -> bool:
         if state is State.STANDBY:
@@ -176,7 +185,7 @@ class _Caller:
         events = {at: event for at, event in events.items() if event is not Event.CANCEL}
         await self._cancel(conn, [at for at in taken if at not in events])
         for at, event in events.items():  # an attempt before, given up, may have reached somebody
-            await cancels.request(conn, at, self.by, cell=self.cell, intervention_id=self.new_id())
+            await self._request(conn, at)
             by = moves.Mover(self.cell, self.new_id(), self.dedupe_days)
             await moves.move(conn, at, State.PENDING, event, by=by, detail=Reason.CANCELED)
         return {at: step(State.PENDING, events.get(at, Event.CANCEL)) for at in taken}

@@ -5,8 +5,8 @@ are still due. The caller sends on the strength of the confirmed commit of *this
 of nothing else; an open attempt that it merely reads, after its own restart too, is in doubt.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -16,7 +16,7 @@ from notifyq.domain.model import Due, Post, Ready
 from notifyq.domain.policy import Decision, Drop, End, Send, Wait, decide
 from notifyq.domain.states import FAILED, Event, Reason, State, step
 from notifyq.errors import FenceLost
-from notifyq.store import attempts, consents, disowned, others, queue, standby
+from notifyq.store import attempts, consents, others, queue, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -82,27 +82,6 @@ async def begin_due(
     return fate.value if isinstance(fate, Committed) else fate
 
 
-async def disown_unsent(conn: Conn, post: Post, known: Sequence[UUID]) -> int | Unknown:
-    """Close attempts of this post that it never sent because the fate of their begin was unclear.
-
-    known: the deliveries whose attempts it did see committed. Must run on the connection that
-    begins: then none is being begun meanwhile.
-    """
-
-    async def work(conn: Conn) -> int:
-        return await disowned.disown(
-            conn,
-            cell=post.cell,
-            channel=post.lane.channel,
-            lane=post.lane.id,
-            worker=post.worker,
-            known=known,
-        )
-
-    fate = await transact(conn, work)
-    return fate.value if isinstance(fate, Committed) else fate
-
-
 async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Day]:
     """Load the facts of all claims, lock all their consent rows, and only then decide."""
     claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
@@ -127,10 +106,12 @@ async def _write(
     conn: Conn, post: Post, day: _Day, dedupe_days: int, new_id: Callable[[], UUID]
 ) -> Turn:
     """Write a day's decisions; each takes its job row, or the fence is lost."""
+    tried = await _tried(conn, post, day)
+    day = replace(day, decided=[(due, _heeding(due, d, tried)) for due, d in day.decided])
     ready, blocked = await _begin(conn, post, day)
     void = [due.delivery_id for due, decision in day.decided if isinstance(decision, Drop)]
     void += [claim.delivery_id for claim in day.gone]
-    ended = await _end(conn, post, day, dedupe_days, new_id)
+    ended = await _end(conn, post, day, tried, dedupe_days=dedupe_days, new_id=new_id)
     later = [(d.delivery_id, d.place, c.until) for d, c in day.decided if isinstance(c, Wait)]
     later += [(d.delivery_id, d.place, day.now + timedelta(seconds=BLOCKED_S)) for d in blocked]
     if later:
@@ -178,19 +159,39 @@ async def _begin(conn: Conn, post: Post, day: _Day) -> tuple[list[Ready], list[D
     return ready, [due for due, _ in to_send if due.delivery_id not in begun.taken]
 
 
+async def _tried(conn: Conn, post: Post, day: _Day) -> dict[UUID, Others]:
+    """Say what the attempts of deliveries that were tried before may have done.
+
+    Evidence about one could not take the job that is claimed here, and left it to us. With the
+    deliveries locked it has come, or comes after the begin.
+    """
+    again = [
+        due.delivery_id for due, d in day.decided if due.attempts and isinstance(d, Send | End)
+    ]
+    await queue.lock_pending(conn, again, cell=post.cell, day=day.day)
+    return await others.look(conn, [(at, 0) for at in again], cell=post.cell)
+
+
+def _heeding(due: Due, decision: Decision, tried: Mapping[UUID, Others]) -> Decision:
+    """Send nothing that an earlier attempt is known to have carried out."""
+    proven = tried.get(due.delivery_id, NO_OTHERS).proven
+    return End(proven, None) if proven is not None and isinstance(decision, Send) else decision
+
+
 async def _end(
-    conn: Conn, post: Post, day: _Day, dedupe_days: int, new_id: Callable[[], UUID]
+    conn: Conn,
+    post: Post,
+    day: _Day,
+    tried: Mapping[UUID, Others],
+    *,
+    dedupe_days: int,
+    new_id: Callable[[], UUID],
 ) -> int:
     """Bring deliveries to rest, and drop void jobs; return how many deliveries ended."""
     over = [(due, decision) for due, decision in day.decided if isinstance(decision, End)]
     ids = [due.delivery_id for due, _ in over]
     places = await queue.lock_pending(conn, ids, cell=post.cell, day=day.day)
-    again = [(due.delivery_id, 0) for due, _ in over if due.attempts]
-    tried = await others.look(conn, again, cell=post.cell)
-    endings = [
-        _ending(due, end, places.get(due.delivery_id), tried.get(due.delivery_id), new_id())
-        for due, end in over
-    ]
+    endings = [_ending(due, end, places.get(due.delivery_id), tried, new_id()) for due, end in over]
     void: list[Due | queue.Claim] = [due for due, d in day.decided if isinstance(d, Drop)]
     void += day.gone
     endings += [queue.Ending(job.delivery_id, job.place, new_id()) for job in void]
@@ -212,10 +213,11 @@ async def _end(
 
 
 def _ending(
-    due: Due, end: End, place: str | None, tried: Others | None, event_id: UUID
+    due: Due, end: End, place: str | None, tried: Mapping[UUID, Others], event_id: UUID
 ) -> queue.Ending:
     """Say how a delivery ends unsent; with attempts before, that may be "nobody knows"."""
-    event, reason, detail = beside(end.event, tried or NO_OTHERS) or end.event, end.reason, None
+    event = beside(end.event, tried.get(due.delivery_id, NO_OTHERS)) or end.event
+    reason, detail = end.reason, None
     if event is Event.END_IN_DOUBT:
         reason, detail = Reason.OUTCOME_UNKNOWN, end.reason
     told = None if event in (Event.ACCEPT, Event.DELIVER) else reason

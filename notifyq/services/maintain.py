@@ -4,7 +4,7 @@ Nothing here calls a provider. Any number of janitors may run at once: every ste
 conditional change of locked rows, and making or dropping leaves is idempotent.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,6 +19,7 @@ from notifyq.store import moves, others, partitions, unfinished, upkeep
 from notifyq.store.db import Committed, Conn, transact
 
 BATCH = 500
+CHUNK = 20  # deliveries that one transaction of the janitor locks
 # What is alive needs its content and its evidence, but no stored answer and no old event; only a
 # request that is unfinished has yet to write these.
 _ONLY_FOR_ANSWERS = frozenset({"stored_response", "outbox"})
@@ -63,9 +64,9 @@ async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUI
                 await moves.move(conn, delivery_id, State.IN_DOUBT, event, by=by)
         return doubted
 
-    async def resends(conn: Conn) -> int:
+    async def resend(conn: Conn, due: Sequence[UUID]) -> int:
         done = 0
-        for delivery_id in await upkeep.due(conn, "resend", cell=cell, limit=BATCH):
+        for delivery_id in due:
             done += await upkeep.resend(
                 conn,
                 cell=cell,
@@ -75,9 +76,9 @@ async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUI
             )
         return done
 
-    async def windows(conn: Conn) -> int:
+    async def close(conn: Conn, due: Sequence[UUID]) -> int:
         closed = 0
-        for delivery_id in await upkeep.due(conn, "settle_window", cell=cell, limit=BATCH):
+        for delivery_id in due:
             # The attempt stays in doubt, and so live: nothing may begin beside it. The delivery is
             # counted and listed, and may still be corrected.
             by = moves.Mover(cell, new_id(), rules.dedupe_days)
@@ -85,7 +86,9 @@ async def sweep(conn: Conn, rules: Rules, *, cell: int, new_id: Callable[[], UUI
         return closed
 
     return Swept(
-        await _count(conn, leases), await _count(conn, resends), await _count(conn, windows)
+        await _count(conn, leases),
+        await _each_due(conn, "resend", resend, cell=cell),
+        await _each_due(conn, "settle_window", close, cell=cell),
     )
 
 
@@ -115,6 +118,27 @@ async def tend_leaves(
                 await partitions.drop_leaf(conn, leaf)
                 dropped.append(leaf.name)
     return made, dropped
+
+
+async def _each_due(
+    conn: Conn, kind: str, work: Callable[[Conn, Sequence[UUID]], Awaitable[int]], *, cell: int
+) -> int:
+    """Do what a kind of timer asks for; return how many deliveries it was done to.
+
+    A few in a transaction, in the order of ids in which everybody locks deliveries: settling and
+    callbacks wait for these.
+    """
+
+    async def listed(conn: Conn) -> list[UUID]:
+        return await upkeep.due(conn, kind, cell=cell, limit=BATCH)
+
+    found = await transact(conn, listed)
+    ids = sorted(found.value) if isinstance(found, Committed) else []
+    done = 0
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        done += await _count(conn, lambda conn, its=chunk: work(conn, its))  # type: ignore[misc]
+    return done
 
 
 async def _count(conn: Conn, work: Callable[[Conn], Awaitable[int]]) -> int:

@@ -149,6 +149,8 @@ async def _decide(
     its = await held.hold(conn, delivery_id, cell=cell)
     if its is None:
         return Redriven(delivery_id, None, Refusal.NOTHING, None), None
+    if its.overtaken:
+        return Redriven(delivery_id, None, Refusal.BUSY, None), None
     letter = await dead_letters.read(conn, delivery_id, cell=cell)
     due = its.now + timedelta(seconds=before / errand.rate_per_s)
     dead = Dead(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from notifyq.domain.doubts import Claim, Doubt, Objection, Resolution
+from notifyq.domain.doubts import BY_HAND, Claim, Doubt, Objection, Resolution
 from notifyq.domain.doubts import resolve as judge
 from notifyq.domain.interventions import Kind
 from notifyq.domain.states import LIVE, AttemptOutcome, Event, Reason, State, step
@@ -48,6 +48,8 @@ async def resolve(
         its = await held.hold(conn, delivery_id, cell=cell)
         if its is None:
             return Answer(None, None, Objection.NO_DOUBT)
+        if its.overtaken:  # the attempt that began meanwhile is not looked at: it may be going out
+            return Answer(its.state, its.state, Objection.SENDING)
         found = judge(_doubt(its), witness.claim, now=its.now) if its.attempts else None
         if not isinstance(found, Resolution):
             return Answer(its.state, its.state, found or Objection.NO_DOUBT)
@@ -93,7 +95,7 @@ def _order(
     intervention_id = new_id()
     carried_out = witness.claim is Claim.CARRIED_OUT
     # An acceptance has a name; one without the provider's leads to the evidence.
-    name = (witness.provider_id or f"by-hand:{intervention_id}") if carried_out else None
+    name = (witness.provider_id or f"{BY_HAND}{intervention_id}") if carried_out else None
     refuted = found.event is Event.REFUTE
     state = step(its.state, found.event)
     return doubts.Resolved(

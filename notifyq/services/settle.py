@@ -50,12 +50,14 @@ async def settle(
     dice: Callable[[], float],
     new_id: Callable[[], UUID],
 ) -> Settled | Unknown:
-    """Write the outcomes of attempts of one lane.
+    """Write the outcomes of attempts of one lane, one of a delivery at most.
 
     dice(): [0, 1). Unknown: the commit's fate is not known; settling again is safe, because an
     attempt that was closed is not closed twice.
     """
     verdicts = {e.ready.due.delivery_id: _judged(e, dice()) for e in ended}
+    if len(verdicts) < len(ended):
+        raise ValueError("two attempts of one delivery: the later one comes after the commit")
     ordered = sorted(ended, key=lambda e: e.ready.due.delivery_id)
 
     async def work(conn: Conn) -> set[UUID]:

@@ -14,6 +14,7 @@ from typing import Any, Generic, LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ClauseElement
@@ -80,6 +81,23 @@ class Unknown:
     reason: str
 
 
+# A server that is cut off answers nothing: after half a minute of that a connection is broken, so
+# that its process opens another one.
+_SILENCE = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": 30_000,  # ms
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 4,
+}
+
+
+def conninfo(url: str) -> str:
+    """Return what to connect by: the URL, and when silence is a broken connection if it is mute."""
+    named = conninfo_to_dict(url)
+    return make_conninfo(url, **{k: v for k, v in _SILENCE.items() if k not in named})
+
+
 async def connect(
     url: str,
     *,
@@ -91,7 +109,7 @@ async def connect(
 
     hot: for the statements of the send path, prepared once with plans that stay as they are.
     """
-    conn = await Conn.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True)
+    conn = await Conn.connect(conninfo(url), autocommit=True)
     try:
         await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
         await conn.set_autocommit(autocommit)
@@ -162,12 +180,11 @@ class Pool:
             await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
 
         self._pool = AsyncConnectionPool(
-            url,
+            conninfo(url),
             connection_class=Conn,
             min_size=1,
             max_size=size_max,
             configure=configure,
-            kwargs={"connect_timeout": CONNECT_TIMEOUT_S},
             open=False,
         )
         self.connection = self._pool.connection

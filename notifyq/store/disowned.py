@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.model import Channel
+from notifyq.domain.model import Attempt, Channel
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
 
@@ -18,7 +18,9 @@ DISOWN: LiteralString = """
 WITH mine AS MATERIALIZED (
     SELECT delivery_id, number FROM attempt
      WHERE cell = %(cell)s::int2 AND outcome = 'open' AND worker = %(worker)s::uuid
-       AND lane = %(lane)s::int4 AND NOT delivery_id = ANY (%(known)s::uuid[])
+       AND lane = %(lane)s::int4
+       AND (delivery_id, number) NOT IN (
+               SELECT * FROM unnest(%(known)s::uuid[], %(numbers)s::int2[]))
        FOR NO KEY UPDATE
 ), closed AS (
     UPDATE attempt AS a
@@ -36,8 +38,14 @@ SELECT d.cell, d.criticality, %(lane)s::int4, now(), d.id, d.channel, closed.num
 
 
 async def disown(
-    conn: Conn, *, cell: int, channel: Channel, lane: int, worker: UUID, known: Sequence[UUID]
+    conn: Conn, *, cell: int, channel: Channel, lane: int, worker: UUID, known: Sequence[Attempt]
 ) -> int:
     """Close a worker's open attempts but for the `known` ones, as not sent; return how many."""
-    parameters = {"cell": cell, "lane": lane, "worker": worker, "known": list(known)}
+    parameters = {
+        "cell": cell,
+        "lane": lane,
+        "worker": worker,
+        "known": [delivery_id for delivery_id, _ in known],
+        "numbers": [number for _, number in known],
+    }
     return (await conn.execute(leaf_sql(DISOWN, channel=channel), parameters)).rowcount

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
+from notifyq.domain.doubts import BY_HAND
 from notifyq.domain.evidence import NO_OTHERS, Bearing, Others
 from notifyq.domain.model import Channel
 from notifyq.domain.states import LIVE, AttemptOutcome, State, step
@@ -75,6 +76,13 @@ UPDATE attempt
  WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
    AND number = %(number)s::int2 AND late_at IS NULL
 """
+# Purpose: put the provider's name for a message in the place of one that somebody gave by hand,
+# which leads to no message. Only then can a look-up tell whose the message is.
+NAME_ONE: LiteralString = """
+UPDATE attempt SET provider_id = %(provider_id)s::text
+ WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
+   AND number = %(number)s::int2
+"""
 # Purpose: take back a retry that late evidence refutes. Whoever deletes the job row decides: one
 # that a worker is just claiming is the worker's, and the evidence came too late.
 TAKE_BACK: LiteralString = """
@@ -110,6 +118,8 @@ async def apply(
 ) -> State:
     """Write what evidence changes about a locked attempt; return the delivery's state after it."""
     where = _of(at) | {"provider_id": proof.provider_id, "code": proof.code}
+    if standing.provider_id is not None and standing.provider_id.startswith(BY_HAND):
+        await conn.execute(NAME_ONE, where)  # the evidence may change nothing else
     if bearing.outcome is not None:
         await conn.execute(CLOSE_ONE, where | {"outcome": bearing.outcome})
     if bearing.late:

@@ -1,9 +1,11 @@
 """A delivery held with all its attempts, before somebody changes it by hand.
 
 In everybody's order: attempts by number, then their delivery. Each in a statement of its own: one
-that waited for a lock sees in its older snapshot what stood there before. What comes after them
-(dead letter, timers, job) is never held by anybody who waits for these. A consent row is, by a
-worker, but only while the delivery is due.
+that waited for a lock sees in its older snapshot what stood there before. So attempts are looked
+for once more under the delivery's lock: what is not pending has no job, and gets one under that
+lock only, so none begins after that look; what is pending is not changed by hand. What comes after
+them (dead letter, timers, job) is never held by anybody who waits for these. A consent row is, by
+a worker, but only while the delivery is due.
 """
 
 from dataclasses import dataclass
@@ -34,6 +36,13 @@ SELECT d.state::text, d.channel::text, d.brand, d.address_key, d.expires_at,
  WHERE d.cell = %(cell)s::int2 AND d.id = %(delivery_id)s::uuid
    FOR NO KEY UPDATE OF d
 """
+# Purpose: whether an attempt began after those that are held, while the delivery was waited for.
+# It is not locked then: whoever has evidence about it locks it before the delivery.
+BEGAN_SINCE: LiteralString = """
+SELECT EXISTS (SELECT 1 FROM attempt
+                WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
+                  AND number > %(last)s::int2)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Held:
     """A delivery and its attempts, all of them locked."""
 
     attempts: tuple[Attempted, ...]  # by number
+    overtaken: bool  # another one began meanwhile: decide nothing by these
     state: State
     channel: Channel
     brand: str
@@ -59,7 +69,11 @@ class Held:
 
 
 async def hold(conn: Conn, delivery_id: UUID, *, cell: int) -> Held | None:
-    """Lock a delivery with its attempts; None if there is no such delivery."""
+    """Lock a delivery with its attempts; None if there is no such delivery.
+
+    Where the result is overtaken, the caller refuses, and somebody asks again: a redrive as busy, a
+    person's word because an attempt may be on its way.
+    """
     which = {"cell": cell, "delivery_id": delivery_id}
     attempts = tuple(
         Attempted(number, AttemptOutcome(outcome), lane, late, over)
@@ -68,4 +82,9 @@ async def hold(conn: Conn, delivery_id: UUID, *, cell: int) -> Held | None:
         ).fetchall()
     )
     row = await (await conn.execute(LOCK_DELIVERY, which)).fetchone()
-    return Held(attempts, State(row[0]), Channel(row[1]), *row[2:]) if row else None
+    if row is None:
+        return None
+    last = which | {"last": attempts[-1].number if attempts else 0}
+    began = await (await conn.execute(BEGAN_SINCE, last)).fetchone()
+    overtaken = bool(began and began[0])
+    return Held(attempts, overtaken, State(row[0]), Channel(row[1]), *row[2:])

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from notifyq.domain.doubts import BY_HAND
 from notifyq.domain.matching import LAG, SKEW, Maker
 from notifyq.domain.model import LEASE_S_MAX
 from notifyq.domain.provider import Sighting
@@ -53,11 +54,15 @@ SELECT turn.delivery_id, a.number, turn.step + 1, a.began_at, a.send_by, d.brand
 """
 # Purpose: the other attempts of a lane that may have made listed messages: those that have one by
 # name, and those without a name that were, or may have been, carried out with this text to this
-# address. Parameters: since, until: when the messages were created, with the bounds' tolerance.
+# address. A name given by hand names no message of the list: its attempt made one that nobody has
+# named, so it counts as one without a name, whatever its outcome.
+# Parameters: since, until: when the messages were created, with the bounds' tolerance; by_hand: how
+# a name given by hand begins.
 # Cost: the entries of attempt_by_time and attempt_open of some minutes; a key look-up for each
 # doubtful one. Run only when something was found, which ends a doubt nearly always.
 OTHERS: LiteralString = """
-SELECT a.provider_id, a.began_at, a.send_by
+SELECT CASE WHEN NOT starts_with(a.provider_id, %(by_hand)s::text) THEN a.provider_id END,
+       a.began_at, a.send_by
   FROM (SELECT delivery_id, number, provider_id, outcome, began_at, send_by FROM attempt
          WHERE cell = %(cell)s::int2 AND lane = %(lane)s::int4 AND outcome <> 'open'
            AND began_at >= %(since)s::timestamptz - make_interval(secs => %(lease_s_max)s::float8)
@@ -68,7 +73,8 @@ SELECT a.provider_id, a.began_at, a.send_by
            AND began_at <= %(until)s::timestamptz AND send_by >= %(since)s::timestamptz) AS a
  WHERE (a.delivery_id, a.number) <> (%(delivery_id)s::uuid, %(number)s::int2)
    AND (a.provider_id = ANY (%(names)s::text[])
-        OR (a.provider_id IS NULL AND a.outcome IN ('open', 'in_doubt', 'abandoned')
+        OR ((a.provider_id IS NULL AND a.outcome IN ('open', 'in_doubt', 'abandoned')
+             OR starts_with(a.provider_id, %(by_hand)s::text))
             AND EXISTS (SELECT 1 FROM delivery
                          WHERE cell = %(cell)s::int2 AND id = a.delivery_id
                            AND address_key = %(address_key)s::bytea)
@@ -115,6 +121,7 @@ async def others(
         "lane": lane,
         "delivery_id": at.delivery_id,
         "number": at.number,
+        "by_hand": BY_HAND,
         "names": [message.provider_id for message in seen],
         "since": min(created) - LAG,
         "until": max(created) + SKEW,

@@ -17,7 +17,8 @@ from notifyq.config import SANDBOX, SANDBOX_SETTLE_WINDOW_S, SANDBOX_TIMEOUT_S, 
 from notifyq.domain.model import Channel, DoubtRules, Lane, Message, Post, Receipt
 from notifyq.domain.outcome import Accepted, Outcome
 from notifyq.domain.provider import BadCallback, BadSignature, Callback
-from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
+from notifyq.entrypoints.worker.lane import LaneWorker
+from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.services.settle import SettleRules
 from notifyq.store import db

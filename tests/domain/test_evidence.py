@@ -99,7 +99,8 @@ def test_evidence_never_makes_a_delivery_due() -> None:
 ENDS = (E.GIVE_UP, E.SUPPRESS, E.EXPIRE, E.CANCEL, E.BOUNCE)
 GOES_ON = (E.RETRY, E.LOSE_ANSWER)
 OTHERS = [
-    Others(*some) for some in product((None, E.ACCEPT, E.DELIVER), (False, True), (False, True))
+    Others(proven, *flags)
+    for proven, flags in product((None, E.ACCEPT, E.DELIVER), product((False, True), repeat=3))
 ]
 
 
@@ -112,13 +113,14 @@ def test_what_is_neither_an_end_nor_a_wait_happens_whatever_the_others_did(other
 @pytest.mark.parametrize("event", ENDS + GOES_ON)
 def test_an_end_is_one_only_if_no_other_attempt_can_have_arrived(event: Event) -> None:
     assert beside(event, NO_OTHERS) is event
-    assert beside(event, Others(live=True)) is None
-    assert beside(event, Others(live=True, unproven=True)) is None
+    for unproven in (False, True):
+        assert beside(event, Others(accepted=True, unproven=unproven)) is None
+        assert beside(event, Others(doubtful=True, unproven=unproven)) is None
     wanted = E.END_IN_DOUBT if event in ENDS else event
     assert beside(event, Others(unproven=True)) is wanted
     for proven in (E.ACCEPT, E.DELIVER):
-        for live, unproven in product((False, True), repeat=2):
-            assert beside(event, Others(proven, live, unproven)) is proven
+        for flags in product((False, True), repeat=3):
+            assert beside(event, Others(proven, *flags)) is proven
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,9 @@ def test_an_end_is_one_only_if_no_other_attempt_can_have_arrived(event: Event) -
         ([Other(O.ABANDONED, True, RANK_DELIVERED)], Others(E.DELIVER)),
         ([Other(O.ABANDONED, True, RANK_UNDELIVERED)], NO_OTHERS),  # carried out, and in vain
         ([Other(O.NOT_SENT, True, 1)], Others(E.ACCEPT)),
-        ([Other(O.OPEN, False, 0)], Others(live=True)),
-        ([Other(O.IN_DOUBT, False, 0)], Others(live=True)),
-        ([Other(O.ACCEPTED, False, RANK_DELIVERED)], Others(live=True)),
+        ([Other(O.OPEN, False, 0)], Others(doubtful=True)),
+        ([Other(O.IN_DOUBT, False, 0)], Others(doubtful=True)),
+        ([Other(O.ACCEPTED, False, RANK_DELIVERED)], Others(accepted=True)),
         (
             [Other(O.ABANDONED, True, 1), Other(O.ABANDONED, True, RANK_DELIVERED)],
             Others(E.DELIVER),
@@ -163,10 +165,13 @@ def test_beside_others_too_the_tables_allow_what_is_changed(others: Others) -> N
     ("outcome", "state", "others", "expected"),
     [
         # attempt 2 may yet arrive: the bounce of attempt 1 says nothing about the delivery
-        (O.ABANDONED, S.PENDING, Others(live=True), Bearing(None, None, late=True)),
-        (O.ABANDONED, S.IN_DOUBT, Others(live=True), Bearing(None, None, late=True)),
-        (O.ABANDONED, S.SENT, Others(live=True), Bearing(None, None, late=True)),
-        (O.ABANDONED, S.UNKNOWN, Others(live=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.PENDING, Others(doubtful=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.IN_DOUBT, Others(doubtful=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.SENT, Others(accepted=True), Bearing(None, None, late=True)),
+        (O.ABANDONED, S.UNKNOWN, Others(doubtful=True), Bearing(None, None, late=True)),
+        # the first was what ended the doubt about the second, and came to nothing
+        (O.ABANDONED, S.SENT, Others(doubtful=True), Bearing(None, E.END_IN_DOUBT, late=True)),
+        (O.ABANDONED, S.SENT, Others(accepted=True, doubtful=True), Bearing(None, None, late=True)),
         (O.ABANDONED, S.UNKNOWN, NO_OTHERS, Bearing(None, E.BOUNCE, late=True)),
         (O.ABANDONED, S.SENT, NO_OTHERS, Bearing(None, E.BOUNCE, late=True)),
         # attempt 1 may have arrived: the bounce of attempt 2 leaves that open

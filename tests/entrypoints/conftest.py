@@ -37,7 +37,8 @@ from notifyq.domain.outcome import Outcome
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.api.app import Parts, create_app
 from notifyq.entrypoints.api.notifications import READ, SEND
-from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
+from notifyq.entrypoints.worker.lane import LaneWorker
+from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.sandbox import app as sandbox_app
 from notifyq.sandbox.record import Record

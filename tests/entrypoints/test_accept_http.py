@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from notifyq.domain.idempotency import hash_key
 from notifyq.entrypoints.api.app import Parts
+from notifyq.services import accept
+from notifyq.store import db
 
 ONE = {
     "idempotency_key": 1,
@@ -271,6 +273,22 @@ async def test_a_request_is_replayed_after_it_has_expired(
     late = await open_client(change=an_hour_later)
     asked = json.loads(first.request.content)
     assert replays(await post(late, "k", asked), first)
+
+
+async def test_while_nobody_knows_whether_the_key_is_known_the_answer_is_503(
+    open_client: Any, post: Any, settings: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request was accepted: a 422 would say for good that it was not."""
+    first = await post(await open_client(), "k")
+    mute = await open_client(settings=settings.model_copy(update={"senders": {}}))
+
+    async def lost(conn: db.Conn, work: Any) -> db.Unknown:
+        return db.Unknown("the connection broke")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(accept, "transact", lost)
+        problem(await post(mute, "k"), 503, "unavailable", retryable=True)
+    assert replays(await post(mute, "k"), first)
 
 
 async def test_a_request_is_replayed_whatever_the_settings_say_by_now(

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 from notifyq.entrypoints.api import bulk
 from notifyq.entrypoints.api.openapi import document
 from notifyq.entrypoints.api.reading import BULK_BYTES_MAX
+from notifyq.services import accept
+from notifyq.store import db
 
 PHONE = "+14155550123"
 
@@ -211,6 +213,26 @@ async def test_what_was_accepted_stays_accepted_though_it_would_be_refused_today
     assert [one["replayed"] for one in found[:2]] == [True, True]
     assert found[2]["body"]["code"] == "no_sender"
     assert [one["body"]["code"] for one in found[3:]] == ["key_reused", "key_reused"]
+
+
+async def test_while_nobody_knows_whether_a_key_is_known_its_item_is_503(
+    open_client: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [item("a"), item(), item("")]
+    await results(await open_client(), asked[0])
+    mute = await open_client(settings=settings.model_copy(update={"senders": {}}))
+
+    async def lost(conn: db.Conn, work: Any) -> db.Unknown:
+        return db.Unknown("the connection broke")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(accept, "transact", lost)
+        found = await results(mute, *asked)
+    # One without a key has none that may be known.
+    assert [one["status"] for one in found] == [503, 503, 422]
+    assert [one["body"]["code"] for one in found[:2]] == ["unavailable"] * 2
+    again = await results(mute, *asked)
+    assert [(one["status"], one["replayed"]) for one in again[:2]] == [(202, True), (422, False)]
 
 
 async def test_marks_hold_over_a_batch_and_beyond(client: Any, database: Any, post: Any) -> None:

@@ -324,6 +324,26 @@ async def test_a_lane_that_hangs_claims_nothing_more_and_another_goes_on(
     at_most_once(await rig.received())
 
 
+async def test_a_lane_whose_results_cannot_be_written_sends_no_more(
+    rig: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else everything that is due would be sent, and be in doubt when the leases end."""
+    room, batch, wanted = 4, 2, 20
+    monkeypatch.setattr(lane_module, "BATCH_MAX", batch)
+    blocker = await psycopg.AsyncConnection.connect(rig.settings.database_url)
+    await blocker.execute("LOCK TABLE notifyq.dead_letter")  # every result may need it
+    await rig.start(room=room)
+    for number in range(wanted):
+        await rig.accept(text=f"text {number}")
+    # Begun, and their results wait; the rest is not begun.
+    await database.until("SELECT count(*) = %s FROM attempt", room + batch)
+    await asyncio.sleep(1.0)
+    assert len(await rig.received()) == room + batch
+    await blocker.close()
+    await database.until(IN_STATE, wanted, "delivered")
+    at_most_once(await rig.received())
+
+
 async def test_a_provider_client_with_a_bug_stops_neither_its_lane_nor_the_rest(
     rig: Any, database: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from notifyq.domain.ids import notification_of
 from notifyq.domain.model import RANK_DELIVERED, Category, Ready
 from notifyq.domain.outcome import InDoubt, Outcome, Refusal, Refused, Throttled
 from notifyq.services import cancel
-from notifyq.store import db
+from notifyq.store import db, queue
 from notifyq.store.cancels import By
 from notifyq.store.db import Conn
 from tests.races.interleave import END, ONE, Session, Step, merges, named, run
@@ -29,6 +29,7 @@ STEPS: dict[str, list[Step]] = {
     "S": [ONE, ONE, ONE, END],  # settle: hold, the other attempts, the result
     "L": [ONE, ONE, ONE, END],  # the lease is over: find, doubt, the other attempts
     "C": [ONE, ONE, ONE, ONE, ONE, END],  # claim: facts, consent, delivery, the others, the end
+    "B": [ONE] * 6 + [END],  # claim: facts, consent, delivery, the others, the begin
     "K": [ONE, ONE, ONE, END],  # cancel: look, take the job, the delivery, the others
 }
 Work = Callable[[Conn], Awaitable[Any]]
@@ -48,7 +49,9 @@ async def resent(conn: Conn, shop: h.Shop, phone: str) -> Ready:
     return ready
 
 
-async def race(url: str, who: str, order: tuple[int, ...], answer: Outcome | None = None) -> None:
+async def race(
+    url: str, who: str, order: tuple[int, ...], answer: Outcome | None = None
+) -> tuple[h.Standing, list[str]]:
     """Let the receipt and one other party loose on a delivery whose first attempt arrived."""
     async with (
         await db.connect(url, hot=True) as first,
@@ -90,18 +93,22 @@ async def race(url: str, who: str, order: tuple[int, ...], answer: Outcome | Non
             "S": settled,
             "L": h.swept,
             "C": lambda conn: h.begin(conn, h.post_of(shop)),
+            "B": lambda conn: h.begin(conn, h.post_of(shop)),
             "K": called,
         }
         sessions = [
             (Session(name, conn, work[name]), STEPS[name])
             for name, conn in zip(who, (first, second), strict=True)
         ]
-        await run(order, sessions, look)
+        trace = await run(order, sessions, look)
         for session, _ in sessions:
             assert session.error is None, f"{session.name}: {session.error!r}"
         assert await h.faults(look) == []
-        after = await h.standing(look, at)
-        assert (after.state, after.jobs, after.dead_letters) == ("delivered", 0, ())
+        return await h.standing(look, at), trace
+
+
+def _is_delivered(after: h.Standing) -> bool:
+    return (after.state, after.jobs, after.dead_letters) == ("delivered", 0, ())
 
 
 def _orders(who: str) -> list[tuple[str, tuple[int, ...]]]:
@@ -117,7 +124,8 @@ ENDINGS = _orders("RL") + _orders("RC") + _orders("RK")
 async def test_a_receipt_of_the_first_beside_an_end_leaves_it_delivered(
     shared_url: str, who: str, order: tuple[int, ...]
 ) -> None:
-    await race(shared_url, who, order)
+    after, _ = await race(shared_url, who, order)
+    assert _is_delivered(after)
 
 
 SETTLES = _orders("RS")
@@ -130,4 +138,34 @@ SETTLES = _orders("RS")
 async def test_a_receipt_of_the_first_beside_the_second_answer_leaves_it_delivered(
     shared_url: str, who: str, order: tuple[int, ...], answer: str
 ) -> None:
-    await race(shared_url, who, order, ANSWERS[answer])
+    after, _ = await race(shared_url, who, order, ANSWERS[answer])
+    assert _is_delivered(after)
+
+
+async def heeds(url: str, order: tuple[int, ...]) -> bool:
+    """Whether it was sent again only when the begin was committed before the receipt."""
+    after, trace = await race(url, "RB", order)
+    first = trace.index("R committed") < trace.index("B committed")
+    sent_again = after.outcomes == ("abandoned", "open")
+    assert sent_again or _is_delivered(after)
+    return sent_again is not first
+
+
+BEGINS = _orders("RB")
+
+
+@pytest.mark.parametrize(("who", "order"), BEGINS, ids=[named(who, order) for who, order in BEGINS])
+async def test_a_receipt_that_committed_first_is_heeded_by_the_begin(
+    shared_url: str, who: str, order: tuple[int, ...]
+) -> None:
+    assert await heeds(shared_url, order)
+
+
+async def test_a_begin_that_does_not_lock_the_delivery_sends_what_has_arrived(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked = h.mutated(queue.LOCK_PENDING, ("LIMIT 1 FOR NO KEY UPDATE", "LIMIT 1"))
+    monkeypatch.setattr(queue, "LOCK_PENDING", unlocked)
+    whole = len(STEPS["B"])
+    between = [(1,) * n + (0,) * len(STEPS["R"]) + (1,) * (whole - n) for n in range(whole)]
+    assert not all([await heeds(database_url, order) for order in between])

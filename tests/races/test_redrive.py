@@ -33,7 +33,8 @@ from tests.races.interleave import (
 from tests.store import helpers as h
 
 ERRAND = Errand(0, "jo", "try it again", 10.0, h.new_id)
-REDRIVE = [ONE, ONE, ONE, ONE, ONE, END]  # attempts, delivery, letter, meet, consent, write
+# attempts, delivery, attempts since, letter, meet, consent, write
+REDRIVE = [ONE, ONE, ONE, ONE, ONE, ONE, END]
 RECEIPT = [ONE, TO_COMMIT, END]  # lock, the rest, commit
 REFUSED: tuple[Outcome, ...] = (Refused(Why.ADDRESS, "21614"),)
 OTHER = tuple[str, Callable[[Conn], Awaitable[Any]], list[Step]]
@@ -202,6 +203,58 @@ async def test_of_two_redrives_one_wins(shared_url: str, order: tuple[int, ...])
     assert (one.error, two.error) == (None, None)
     assert sorted([one.result.refusal, two.result.refusal], key=str) == [None, Refusal.NOTHING]
     assert after(world) == h.Standing("pending", "redriven", ("refused",), 1, 0, ())
+
+
+# ------------------------------------------------- a redrive, its attempt, and a redrive
+
+LIFE = [TO_COMMIT, ONE, TO_COMMIT, END]  # a redrive, its commit, its attempt begins, and ends
+LATER = [ONE, ONE, TO_COMMIT, END]  # attempts, delivery, the rest, commit
+LIVES = merges([len(LATER), len(LIFE)])
+
+
+async def goes_on(url: str, order: tuple[int, ...]) -> bool:
+    """Whether what a second redrive made due can be begun, though the first one's has ended."""
+    async with (
+        await db.connect(url) as first,
+        await db.connect(url) as second,
+        h.looking(url) as look,
+    ):
+        shop, phone = await h.own_shop(look)
+        (ready,) = await h.begun(first, shop, h.make_ask(shop, to=phone))
+        at = ready.due.delivery_id
+        await h.settled(first, h.post_of(shop), (ready, REFUSED[0]))
+        world = World(shop, phone, at, look)
+
+        async def live(conn: Conn) -> None:
+            await world.redrive(conn)
+            for again in (await h.begin(conn, h.post_of(shop))).ready:
+                await h.settled(conn, h.post_of(shop), (again, REFUSED[0]))
+
+        one, two = Session("redrive", first, world.redrive), Session("life", second, live)
+        await run(order, [(one, LATER), (two, LIFE)], look)
+        assert (one.error, two.error) == (None, None)
+        assert one.result.refusal in (None, Refusal.NOTHING, Refusal.BUSY)
+        assert await h.faults(look) == []
+        if (await h.standing(look, at)).jobs == 0:
+            assert (await world.redrive(first)).refusal is None  # asked again, it is done
+        begun = "SELECT max(number) FROM attempt WHERE delivery_id = %(at)s"
+        jobs = "SELECT max(attempts) FROM job WHERE delivery_id = %(at)s"
+        return bool(await h.one(look, jobs, at=at) == await h.one(look, begun, at=at))
+
+
+@in_each(LIVES, "Rl")
+async def test_a_redrive_counts_the_attempt_that_ended_while_it_waited(
+    shared_url: str, order: tuple[int, ...]
+) -> None:
+    assert await goes_on(shared_url, order)
+
+
+async def test_without_looking_for_attempts_again_it_makes_a_job_that_cannot_begin(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heedless = h.mutated(held.BEGAN_SINCE, ("SELECT EXISTS", "SELECT false AND EXISTS"))
+    monkeypatch.setattr(held, "BEGAN_SINCE", heedless)
+    assert not all([await goes_on(database_url, order) for order in LIVES])
 
 
 # ----------------------------------------------------------------------------- opt-out

@@ -14,7 +14,7 @@ from tests.races.interleave import END, ONE, TO_COMMIT, Session, merges, named, 
 from tests.store import helpers as h
 
 SAYS = {claim: Witness(claim, "jo", "asked", "the console says so") for claim in Claim}
-RESOLVE = [ONE, ONE, ONE, END]  # attempts, delivery, write, commit
+RESOLVE = [ONE, ONE, ONE, ONE, END]  # attempts, delivery, attempts since, write, commit
 RECEIPT = [ONE, TO_COMMIT, END]  # lock, the rest, commit
 ORDERS = merges([len(RESOLVE), len(RECEIPT)])
 
@@ -110,3 +110,56 @@ async def test_of_two_people_one_is_heard(shared_url: str, order: tuple[int, ...
         state = {Claim.CARRIED_OUT: "sent", Claim.NOT_CARRIED_OUT: "pending"}[Claim(heard[0].name)]
         assert (await h.standing(look, at)).state == state
         assert await h.faults(look) == []
+
+
+NOT = SAYS[Claim.NOT_CARRIED_OUT]
+LIFE = [TO_COMMIT, ONE, TO_COMMIT, END]  # the first word, its commit, an attempt begins, and ends
+LATER = [ONE, ONE, TO_COMMIT, END]  # attempts, delivery, the rest, commit
+LIVES = merges([len(LATER), len(LIFE)])
+
+
+async def fresh_doubt_stays(url: str, order: tuple[int, ...]) -> bool:
+    """Whether a second "not carried out" leaves the attempt that began after the first alone."""
+    async with (
+        await db.connect(url) as first,
+        await db.connect(url) as second,
+        h.looking(url) as look,
+    ):
+        shop, phone = await h.own_shop(look)
+        (ready,) = await h.begun(first, shop, h.make_ask(shop, to=phone), lease_s=-1.0)
+        at = ready.due.delivery_id
+        await h.settled(first, h.post_of(shop), (ready, InDoubt("cut")))
+
+        async def says(conn: Conn) -> Any:
+            return await resolve(conn, at, NOT, cell=0, new_id=h.new_id)
+
+        async def live(conn: Conn) -> None:
+            await says(conn)
+            for again in (await h.begin(conn, h.post_of(shop))).ready:
+                await h.settled(conn, h.post_of(shop), (again, InDoubt("cut")))
+
+        one, two = Session("person", first, says), Session("life", second, live)
+        await run(order, [(one, LATER), (two, LIFE)], look)
+        assert (one.error, two.error) == (None, None)
+        assert one.result.objection in (None, Objection.NO_DOUBT, Objection.SENDING)
+        after = await h.standing(look, at)
+        return (after.state, after.outcomes, after.jobs) == (
+            "in_doubt",
+            ("not_sent", "in_doubt"),
+            0,
+        )
+
+
+@pytest.mark.parametrize("order", LIVES, ids=[named("Pl", order) for order in LIVES])
+async def test_a_word_about_one_attempt_is_not_heard_of_the_next(
+    shared_url: str, order: tuple[int, ...]
+) -> None:
+    assert await fresh_doubt_stays(shared_url, order)
+
+
+async def test_without_looking_for_attempts_again_a_fresh_doubt_is_overlooked(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heedless = h.mutated(held.BEGAN_SINCE, ("SELECT EXISTS", "SELECT false AND EXISTS"))
+    monkeypatch.setattr(held, "BEGAN_SINCE", heedless)
+    assert not all([await fresh_doubt_stays(database_url, order) for order in LIVES])

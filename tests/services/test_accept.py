@@ -10,7 +10,7 @@ import pytest
 
 from notifyq.domain.idempotency import Judgement
 from notifyq.domain.retention import Retention
-from notifyq.services import maintain
+from notifyq.services import accept, maintain
 from notifyq.services.accept import Answer, Refusal
 from notifyq.store import db, intake
 from tests.races.interleave import until_blocked
@@ -224,6 +224,28 @@ async def test_two_hundred_at_once_of_one_key_with_two_recipients_are_one_notifi
         assert await h.one(look, "SELECT count(*) FROM notification") == 1
         assert await h.one(look, "SELECT count(*) FROM delivery") == 1
         assert await h.one(look, "SELECT count(*) FROM job") == 1
+
+
+async def test_a_recall_of_unknown_fate_says_so_of_each_key(
+    hot: db.Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await h.open_shop(hot)
+    await hot.commit()
+    known, new = h.make_ask(shop, "key"), h.make_ask(shop, "new")
+    await h.accepted(hot, known)
+    asked = [(ask.key, ask.fingerprint) for ask in (known, new)]
+
+    async def broken() -> None:
+        raise psycopg.OperationalError("gone")
+
+    monkeypatch.setattr(hot, "commit", broken)
+    found = await accept.recall_each(hot, asked, cell=0)
+    assert [type(reply) for reply in found] == [db.Unknown] * 2
+    await hot.rollback()
+    monkeypatch.undo()
+    found = await accept.recall_each(hot, asked, cell=0)
+    assert isinstance(found[0], Answer)
+    assert found[1] is None
 
 
 async def test_a_key_that_is_forgotten_between_the_two_statements_is_not_confirmed(

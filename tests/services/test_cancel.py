@@ -8,12 +8,15 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from notifyq.domain import interventions
 from notifyq.domain.asking import Part
+from notifyq.domain.doubts import Claim, Objection
 from notifyq.domain.ids import notification_of
-from notifyq.domain.model import RANK_DELIVERED, Category, MessageClass
+from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, MessageClass
 from notifyq.domain.outcome import Accepted, InDoubt, Outcome, Refusal, Refused, Unavailable
-from notifyq.services import cancel
+from notifyq.services import cancel, redrive
 from notifyq.services.cancel import Called, Came, Running
+from notifyq.services.resolve import Answer, Witness, resolve
 from notifyq.store import db
 from notifyq.store.cancels import By
 from tests.store import helpers as h
@@ -132,6 +135,43 @@ async def test_what_is_at_rest_is_too_late_and_stays(conn: db.Conn) -> None:
     await h.told(conn, h.receipt_for(at, 1, RANK_DELIVERED))
     assert await came(conn, at) == ("delivered", "too_late")
     assert await noted(conn) == []
+
+
+@pytest.mark.parametrize("state", ["dead", "undelivered", "unknown"])
+async def test_what_somebody_could_make_due_again_is_too_late_and_marked(
+    conn: db.Conn, state: str
+) -> None:
+    shop = await h.open_shop(conn)
+    (ready,) = await h.begun(conn, shop, h.make_ask(shop), lease_s=-1.0)
+    at = ready.due.delivery_id
+    ends: dict[str, Outcome] = {
+        "dead": Refused(Refusal.ADDRESS, "21614"),
+        "undelivered": Accepted("SM1"),
+        "unknown": InDoubt("timeout"),
+    }
+    await h.settled(conn, h.post_of(shop), (ready, ends[state]))
+    if state == "undelivered":
+        await h.told(conn, h.receipt_for(at, 1, RANK_UNDELIVERED))
+    if state == "unknown":
+        await conn.execute("UPDATE timer SET due = now() - interval '1 s'")
+        await conn.commit()
+        await h.swept(conn)
+    before = await h.standing(conn, at)
+    assert before.state == state
+    for _ in range(2):  # it is noted once
+        assert await came(conn, at) == (state, "too_late")
+        assert await noted(conn) == [NOTED]
+    errand = redrive.Errand(0, "jo", "all of them", 10.0, h.new_id)
+    if state == "unknown":
+        word = Witness(Claim.NOT_CARRIED_OUT, "jo", "asked", "the console has no such SMS")
+        said = await resolve(conn, at, word, cell=0, new_id=h.new_id)
+        assert isinstance(said, Answer)
+        assert said.objection is Objection.CANCELED
+    else:
+        redriven = await redrive.redrive(conn, at, errand)
+        assert isinstance(redriven, redrive.Redriven)
+        assert redriven.refusal is interventions.Refusal.CANCELED
+    assert await h.standing(conn, at) == before
 
 
 async def test_each_delivery_has_an_answer_of_its_own(conn: db.Conn) -> None:

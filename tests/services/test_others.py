@@ -336,3 +336,45 @@ async def test_once_expired_it_is_not_sent_again_on_anybodys_word(hot: db.Conn) 
     await do(hot, "UPDATE delivery SET expires_at = now()")
     assert (await said(hot, at, Claim.NOT_CARRIED_OUT)).objection is Objection.EXPIRED
     assert await h.standing(hot, at) == unknown("abandoned", "refused")
+
+
+# ------------------------------------------------------------------------ before it is sent
+
+
+@pytest.mark.parametrize(("rank", "state"), [(TAKEN, "sent"), (RANK_DELIVERED, "delivered")])
+@pytest.mark.parametrize("category", [CODES, Category("order.shipped")], ids=["again", "never"])
+async def test_what_arrived_while_a_worker_held_its_job_is_not_sent_again(
+    hot: db.Conn, category: Category, rank: int, state: str
+) -> None:
+    """The proof could not take the job back, and the claim that held it came to nothing."""
+    shop = await h.open_shop(hot)
+    (ready,) = await h.begun(hot, shop, h.make_ask(shop, category=category))
+    at = ready.due.delivery_id
+    await h.settled(hot, h.post_of(shop), (ready, Throttled("429")))
+    await do(
+        hot,
+        "UPDATE attempt SET late_at = now()",
+        "INSERT INTO receipt (cell, delivery_id, number, rank, provider, provider_id, status)"
+        f" SELECT 0, id, 1, {rank}, 'twilio', 'SM1', 'x' FROM delivery",
+        "UPDATE job SET due = now()",
+    )
+    turn = await h.begin(hot, h.post_of(shop))
+    assert (turn.ready, turn.ended) == ([], 1)
+    assert await h.standing(hot, at) == Standing(state, None, ("throttled",), 0, 0, ())
+    assert await h.faults(hot) == []
+
+
+async def test_what_ended_a_doubt_and_then_bounced_leaves_nobody_waiting_for_ever(
+    hot: db.Conn,
+) -> None:
+    """Both answers were lost; "sent" about the first ended the doubt about the second."""
+    shop = await h.open_shop(hot)
+    at, again = await begun_again(hot, shop)
+    await h.settled(hot, h.post_of(shop), (again, InDoubt("cut")))
+    await proof(hot, at, TAKEN)
+    assert await h.standing(hot, at) == Standing("sent", None, ("abandoned", "in_doubt"), 0, 0, ())
+    await proof(hot, at, RANK_UNDELIVERED)
+    assert await h.standing(hot, at) == unknown("abandoned", "in_doubt")
+    await proof(hot, at, RANK_DELIVERED, number=2)
+    wanted = Standing("delivered", None, ("abandoned", "accepted"), 0, 0, ())
+    assert await h.standing(hot, at) == wanted

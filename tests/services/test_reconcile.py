@@ -11,11 +11,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from notifyq.domain.doubts import BY_HAND, Claim
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, DoubtRules, Ready
 from notifyq.domain.outcome import Accepted, InDoubt, Refusal, Refused
 from notifyq.domain.provider import LookUpFailed, Seen, Sighting, Sought
 from notifyq.services import maintain, reconcile
 from notifyq.services.reconcile import Looked, LookUpRules, Result
+from notifyq.services.resolve import Answer, Witness, resolve
 from notifyq.store import db, look_ups, receipts
 from tests.store import helpers as h
 
@@ -395,6 +397,69 @@ async def test_one_that_was_abandoned_is_still_a_rival(hot: db.Conn, shop: h.Sho
     await hot.commit()
     await doubtful(hot, shop)
     assert result(await look(hot, shop, List.showing())) is Result.AMBIGUOUS
+
+
+CARRIED = Witness(Claim.CARRIED_OUT, "jo", "asked", "the recipient showed it")
+
+
+async def by_hand(conn: db.Conn, ready: Ready) -> None:
+    """Somebody says that it was carried out, and does not know the provider's name for it."""
+    await conn.execute("UPDATE attempt SET send_by = now() WHERE outcome <> 'open'")
+    await conn.commit()
+    said = await resolve(conn, ready.due.delivery_id, CARRIED, cell=0, new_id=h.new_id)
+    assert isinstance(said, Answer)
+    assert said.objection is None
+
+
+async def carried_out(conn: db.Conn, shop: h.Shop, *, abandoned: bool) -> Ready:
+    """One whose doubt somebody ended by hand; abandoned: its attempt had been given up before."""
+    ready = await doubtful(conn, shop, category=AT_LEAST_ONCE)
+    if abandoned:
+        await resend(conn)
+        (again,) = (await h.begin(conn, h.post_of(shop))).ready
+        await h.settled(conn, h.post_of(shop), (again, Refused(Refusal.CONTENT, "21617")))
+    await by_hand(conn, ready)
+    named = "SELECT provider_id FROM attempt WHERE delivery_id = %(at)s AND number = 1"
+    name = await h.one(conn, named, at=ready.due.delivery_id)
+    assert name.startswith(BY_HAND)
+    return ready
+
+
+@pytest.mark.parametrize("abandoned", [False, True])
+async def test_one_that_somebody_named_by_hand_is_still_a_rival(
+    hot: db.Conn, shop: h.Shop, abandoned: bool
+) -> None:
+    await carried_out(hot, shop, abandoned=abandoned)
+    ready = await doubtful(hot, shop)
+    assert result(await look(hot, shop, List.showing("SM1"))) is Result.AMBIGUOUS
+    assert (await h.standing(hot, ready.due.delivery_id)).state == "in_doubt"
+
+
+@pytest.mark.parametrize("rank", [SENT, RANK_DELIVERED, RANK_UNDELIVERED])
+@pytest.mark.parametrize("abandoned", [False, True])
+async def test_the_providers_name_takes_the_place_of_one_given_by_hand(
+    hot: db.Conn, shop: h.Shop, abandoned: bool, rank: int
+) -> None:
+    named = await carried_out(hot, shop, abandoned=abandoned)
+    await h.told(hot, h.receipt_for(named.due.delivery_id, 1, rank, provider_id="SM1"))
+    ready = await doubtful(hot, shop)
+    provider = List.showing("SM1")
+    assert result(await look(hot, shop, provider)) is Result.NOT_FOUND
+    provider.shows("SM2")
+    assert result(await look(hot, shop, provider)) is Result.SETTLED
+    found = await h.all_rows(
+        hot, "SELECT provider_id FROM attempt WHERE outcome <> 'refused' ORDER BY began_at"
+    )
+    assert found == [("SM1",), ("SM2",)]
+    assert (await h.standing(hot, ready.due.delivery_id)).state == "sent"
+
+
+async def test_a_name_that_the_provider_gave_stays(hot: db.Conn, shop: h.Shop) -> None:
+    (ready,) = await h.begun(hot, shop, h.make_ask(shop))
+    await h.settled(hot, h.post_of(shop), (ready, Accepted("SM1")))
+    other = h.receipt_for(ready.due.delivery_id, 1, RANK_DELIVERED, provider_id="SM2")
+    await h.told(hot, other)
+    assert await h.one(hot, "SELECT provider_id FROM attempt") == "SM1"
 
 
 async def test_one_that_was_begun_while_the_list_was_read_is_a_rival(

@@ -102,7 +102,7 @@ class NotificationRoutes:
         # The numbers of a long list take a second to look at.
         return await asyncio.to_thread(ask) if is_list(content) else ask()
 
-    async def _recall(self, holder: Holder, key: str, asked: bytes) -> Answer | Refusal | None:
+    async def _recall(self, holder: Holder, key: str, asked: bytes) -> Reply | None:
         name = (holder.tenant_id, operation_of(holder.test), hash_key(key))
         async with self.pool.connection() as conn:
             return await recall(conn, name, asked, cell=holder.cell)

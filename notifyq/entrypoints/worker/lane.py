@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -12,16 +12,17 @@ from uuid import UUID
 import psycopg
 
 from notifyq.domain.ids import new_notification_id
-from notifyq.domain.model import Post, Ready
+from notifyq.domain.model import Attempt, Post, Ready
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.worker.looking_up import look_up_forever
-from notifyq.entrypoints.worker.sending import SendRules, boottime_s, send
-from notifyq.entrypoints.worker.settling import Settler
+from notifyq.entrypoints.worker.rules import LaneRules
+from notifyq.entrypoints.worker.sending import boottime_s, send
+from notifyq.entrypoints.worker.settling import BATCH_MAX, Settler
 from notifyq.errors import FenceLost
 from notifyq.running import first_of, keep_running
-from notifyq.services.deliver import Turn, begin_due, disown_unsent
-from notifyq.services.reconcile import LookUpRules
-from notifyq.services.settle import Ended, SettleRules
+from notifyq.services.deliver import Turn, begin_due
+from notifyq.services.disown import disown_unsent
+from notifyq.services.settle import Ended
 from notifyq.store import fence
 from notifyq.store.db import Conn, DatabaseClock, Unknown
 
@@ -38,21 +39,6 @@ CRITICALITIES = 4
 _EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 _log = logging.getLogger("notifyq.deliver")
-
-
-@dataclass(frozen=True, slots=True)
-class LaneRules:
-    """What bounds one lane, from the settings."""
-
-    send: SendRules
-    settle: SettleRules
-    max_in_flight: int
-
-    @property
-    def look_up(self) -> LookUpRules:
-        """What bounds its look-ups."""
-        doubt, send = self.settle.doubt, self.send
-        return LookUpRules(doubt.look_up_s, send.timeout_s, send.sender, self.settle.dedupe_days)
 
 
 class LaneWorker:
@@ -82,7 +68,7 @@ class LaneWorker:
         self._swept_at_s = float("-inf")
         # What this process saw committed and has not seen closed: it may have been sent. An open
         # attempt of ours that is not in here is of a begin whose commit was unclear, and was not.
-        self._begun: set[UUID] = set()
+        self._begun: set[Attempt] = set()
         self._unclear_until_s = float("-inf")
         self._settler = Settler(
             post,
@@ -90,7 +76,7 @@ class LaneWorker:
             dice=dice.random,
             new_id=self._new_id,
             rules=rules.settle,
-            written=self._begun.discard,
+            written=self._closed,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -135,8 +121,7 @@ class LaneWorker:
         # A claim for one free slot costs as much as one for many: wait for an eighth.
         least_room = max(1, self._rules.max_in_flight // 8)
         while not stop.is_set():
-            room = self._rules.max_in_flight - len(self._sends)
-            if room < least_room:
+            if (room := self._room()) < least_room:
                 self._room_again.clear()
                 await first_of(self._room_again, stop)
                 continue
@@ -172,7 +157,7 @@ class LaneWorker:
             raise psycopg.OperationalError("the fate of begin is not known")
         self._note(turn)
         for ready in turn.ready:
-            self._begun.add(ready.due.delivery_id)
+            self._begun.add(ready.attempt)
             task = asyncio.create_task(self._slot(ready, started_s + self.post.lease_s))
             self._sends.add(task)
             task.add_done_callback(self._sent)
@@ -200,6 +185,18 @@ class LaneWorker:
             _log.exception("event=send.crashed delivery=%s", ready.due.delivery_id)
             return
         self._settler.add(Ended(ready, outcome, self._clock.now()))
+
+    def _room(self) -> int:
+        """How many may begin. Results beyond a batch that wait to be written keep their slots.
+
+        Else, when none can be written, everything due would be sent, and be in doubt.
+        """
+        unwritten = max(0, self._settler.unwritten - BATCH_MAX)
+        return self._rules.max_in_flight - len(self._sends) - unwritten
+
+    def _closed(self, attempt: Attempt) -> None:
+        self._begun.discard(attempt)
+        self._room_again.set()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from notifyq.domain.model import Post
+from notifyq.domain.model import Attempt, Post
 from notifyq.running import keep_running_on
 from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store.db import Conn, Unknown
@@ -33,11 +33,11 @@ class Settler:
         dice: Callable[[], float],
         new_id: Callable[[], UUID],
         rules: SettleRules,
-        written: Callable[[UUID], None],
+        written: Callable[[Attempt], None],
     ) -> None:
         """post: the lane; each result carries the epoch that its attempt was begun at.
 
-        written: told each delivery whose attempt is closed.
+        written: told each attempt that is closed.
         """
         self._post = post
         self._connect = connect
@@ -46,6 +46,12 @@ class Settler:
         self._rules = rules
         self._written = written
         self._waiting: asyncio.Queue[Ended] = asyncio.Queue()
+        self._taken: dict[Attempt, Ended] = {}  # out of the queue and not written yet
+
+    @property
+    def unwritten(self) -> int:
+        """How many results wait to be written."""
+        return self._waiting.qsize() + len(self._taken)
 
     def add(self, ended: Ended) -> None:
         """Hand a result over; returns at once."""
@@ -64,20 +70,24 @@ class Settler:
             await self._turn(conn)
 
     async def _turn(self, conn: Conn) -> None:
-        batch = [await self._waiting.get()]
-        while len(batch) < BATCH_MAX and not self._waiting.empty():
-            batch.append(self._waiting.get_nowait())
-        written = False
-        try:
-            await self._write(conn, batch)
-            written = True
-        finally:
-            if not written:
-                # Settling again is safe: an attempt that was closed is not closed twice.
-                for ended in batch:
-                    self._waiting.put_nowait(ended)
-            for _ in batch:
-                self._waiting.task_done()
+        if not self._taken:
+            self._take(await self._waiting.get())
+        while len(self._taken) < BATCH_MAX and not self._waiting.empty():
+            self._take(self._waiting.get_nowait())
+        # One attempt of a delivery, the earliest: what the next one's result means depends on it.
+        batch: dict[UUID, Ended] = {}
+        for ended in self._taken.values():
+            batch.setdefault(ended.ready.due.delivery_id, ended)
+        # What is not written stays taken. Settling again is safe: an attempt that was closed is
+        # not closed twice.
+        await self._write(conn, list(batch.values()))
+
+    def _take(self, ended: Ended) -> None:
+        self._taken[ended.ready.attempt] = ended
+
+    def _over(self, ended: Ended) -> None:
+        del self._taken[ended.ready.attempt]
+        self._waiting.task_done()
 
     async def _write(self, conn: Conn, batch: list[Ended]) -> None:
         """Write a batch; a row that the database refuses is found by halving, and reported."""
@@ -94,6 +104,7 @@ class Settler:
             if len(batch) == 1:
                 delivery = batch[0].ready.due.delivery_id
                 _log.exception("event=settle.refused delivery=%s", delivery)
+                self._over(batch[0])
                 return
             half = len(batch) // 2
             await self._write(conn, batch[:half])
@@ -102,7 +113,8 @@ class Settler:
         if isinstance(done, Unknown):
             raise psycopg.OperationalError(f"the fate of settle is not known: {done.reason}")
         for ended in batch:
-            self._written(ended.ready.due.delivery_id)
+            self._over(ended)
+            self._written(ended.ready.attempt)
         _report(batch, done)
 
 

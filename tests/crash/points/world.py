@@ -14,7 +14,8 @@ from notifyq.domain.asking import Ask
 from notifyq.domain.model import Channel, DoubtRules, Lane, Post
 from notifyq.domain.retention import Retention
 from notifyq.entrypoints import janitor
-from notifyq.entrypoints.worker.lane import LaneRules, LaneWorker
+from notifyq.entrypoints.worker.lane import LaneWorker
+from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.providers.twilio import Twilio
 from notifyq.providers.wire import Wire

@@ -1,0 +1,22 @@
+"""What bounds the work of a lane."""
+
+from dataclasses import dataclass
+
+from notifyq.entrypoints.worker.sending import SendRules
+from notifyq.services.reconcile import LookUpRules
+from notifyq.services.settle import SettleRules
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRules:
+    """What bounds one lane, from the settings."""
+
+    send: SendRules
+    settle: SettleRules
+    max_in_flight: int
+
+    @property
+    def look_up(self) -> LookUpRules:
+        """What bounds its look-ups."""
+        doubt, send = self.settle.doubt, self.send
+        return LookUpRules(doubt.look_up_s, send.timeout_s, send.sender, self.settle.dedupe_days)
