@@ -1,6 +1,7 @@
 """Provider accounts from the settings, their clients, and who speaks by them."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from notifyq.config import (
     Settings,
 )
 from notifyq.domain.ids import new_notification_id
-from notifyq.domain.model import Channel, DoubtRules
+from notifyq.domain.model import Category, Channel, DoubtRules
 from notifyq.domain.provider import Provider
 from notifyq.errors import BadSettings
 from notifyq.providers.twilio import Twilio
@@ -68,11 +69,14 @@ def accounts(settings: Settings) -> list[Account]:
         for name, provider in settings.providers.items()
     ]
     if settings.sandbox_url is not None:
-        found.append(_sandbox_account(settings.sandbox_url))
+        found.append(_sandbox_account(settings.sandbox_url, settings.categories.values()))
     return found
 
 
-def _sandbox_account(url: str) -> Account:
+def _sandbox_account(url: str, categories: Iterable[Category]) -> Account:
+    # Short, to be seen; but never over before a category's resend, which it would take away.
+    resends_s = [category.resend_after_s or 0 for category in categories]
+    window_s = max([SANDBOX_SETTLE_WINDOW_S, *(2.0 * after_s for after_s in resends_s)])
     return Account(
         SANDBOX[Channel.SMS],
         Channel.SMS,
@@ -82,7 +86,7 @@ def _sandbox_account(url: str) -> Account:
         MAX_IN_FLIGHT,
         SANDBOX_TIMEOUT_S,
         SANDBOX_TIMEOUT_S + LEASE_MARGIN_S,
-        DoubtRules(SANDBOX_SETTLE_WINDOW_S, SANDBOX_LOOK_UP_S),
+        DoubtRules(window_s, SANDBOX_LOOK_UP_S),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from notifyq.bootstrap.accounts import accounts
-from notifyq.domain.model import DoubtRules, Message
+from notifyq.config import SANDBOX
+from notifyq.domain.model import Category, Channel, DoubtRules, Message
 from notifyq.domain.outcome import InDoubt, Outcome
 from notifyq.domain.provider import LookUpFailed, Seen, Sighting, Sought
 from notifyq.entrypoints.worker import looking_up
@@ -247,3 +248,13 @@ async def test_the_accounts_have_the_schedules_of_the_settings(rig: Any) -> None
         "twilio-spare": (5, 30, 120, 600, 1_800),
         "sandbox-sms": (2, 5, 15, 30),
     }
+
+
+@pytest.mark.parametrize(("resend_after_s", "window_s"), [(15, 60), (30, 60), (31, 62), (90, 180)])
+def test_the_sandboxs_window_is_not_over_before_a_resend(
+    settings: Any, resend_after_s: int, window_s: float
+) -> None:
+    again = Category("login.code", resend_after_s=resend_after_s)
+    changed = settings.model_copy(update={"categories": {"login.code": again}})
+    (sandbox,) = [a for a in accounts(changed) if a.name == SANDBOX[Channel.SMS]]
+    assert sandbox.doubt.settle_window_s == window_s

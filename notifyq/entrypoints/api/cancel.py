@@ -37,7 +37,7 @@ class CancelResult(BaseModel):
     """One delivery: its state now, and what calling it back came to.
 
     canceled: it is never sent. requested: it may arrive, or has; it is not tried again.
-    too_late: it was at rest.
+    too_late: it was at rest, and nobody makes it due again.
     """
 
     id: str
