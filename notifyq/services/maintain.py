@@ -136,8 +136,11 @@ async def _each_due(
     ids = sorted(found.value) if isinstance(found, Committed) else []
     done = 0
     for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
-        done += await _count(conn, lambda conn, its=chunk: work(conn, its))  # type: ignore[misc]
+
+        async def chunk(conn: Conn, its: Sequence[UUID] = ids[start : start + CHUNK]) -> int:
+            return await work(conn, its)
+
+        done += await _count(conn, chunk)
     return done
 
 
