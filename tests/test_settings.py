@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from notifyq.config import (
-    LEASE_MARGIN_S,
-    SANDBOX,
+from notifyq.config.account import LEASE_MARGIN_S
+from notifyq.config.read import load, reveal
+from notifyq.config.settings import (
     SANDBOX_LOOK_UP_S,
+    SANDBOX_NAMES,
     SANDBOX_SETTLE_WINDOW_S,
     Settings,
 )
+from notifyq.config.vendors import TwilioSettings
 from notifyq.domain.model import LIFETIME_S_MAX, Channel, MessageClass
 from notifyq.domain.retention import Retention
 from notifyq.errors import BadSettings
-from notifyq.read_config import load, reveal
 
 SID = "AC" + "0123456789abcdef" * 2
 SECRET = "do-not-show-me"
@@ -76,6 +77,12 @@ def faults(folder: Path, text: str | bytes, environ: Mapping[str, str] = ENVIRON
     return str(caught.value).splitlines()
 
 
+def twilio(found: object) -> TwilioSettings:
+    """Return the settings of an account at Twilio."""
+    assert isinstance(found, TwilioSettings)
+    return found
+
+
 def one_fault(folder: Path, text: str | bytes, environ: Mapping[str, str] = ENVIRON) -> str:
     """Return the only fault that a file is refused with."""
     (fault,) = faults(folder, text, environ)
@@ -87,7 +94,7 @@ def test_without_a_file_and_an_environment_there_are_defaults(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = load({})
-    assert found == Settings(routes={Channel.SMS: []})
+    assert found == Settings()
     assert load({"NOTIFYQ_CONFIG": "", "NOTIFYQ_REGION": "", "NOTIFYQ_BIND": ""}) == found
     assert (found.database_url, found.region, found.bind) == (None, "default", "127.0.0.1:8180")
     assert (found.sandbox_url, found.log_level) == (None, "INFO")
@@ -110,7 +117,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert found.region == "us-east"
     assert found.routes == {Channel.SMS: ["main"]}
     assert (provider.max_in_flight, provider.timeout_s, provider.lease) == (8, 10.0, 20.5)
-    assert reveal(provider, ENVIRON) == SECRET
+    assert reveal(twilio(provider).auth_token, ENVIRON) == SECRET
     assert found.senders["+14155550100"].brand == "acme"
     code, shipped = found.categories["login.code"], found.categories["order.shipped"]
     assert (code.message_class, code.program, code.expires_in_s) == ("otp", "codes", 300)
@@ -158,10 +165,19 @@ zone = "a"
 
 [routes]
 sms = ["nobody", 3, "short"]
-email = ["x"]
+email = ["main"]
+pigeon = ["x"]
+
+[providers.odd]
+vendor = "pigeon"
+account_sid = "of nobody"
+
+[providers.half]
+vendor = "sinch"
+service_plan_id = "plan"
 
 [providers.short]
-vendor = "sinch"
+vendor = "twilio"
 account_sid = "short"
 auth_token = {{ env = "NOT_THERE" }}
 timeout_s = 30
@@ -206,8 +222,10 @@ NAMED = [
     "region.name: string should match",
     "region.zone: unknown setting",
     "routes.sms.1: input should be a valid string",
-    "routes.email: unknown setting",
-    "providers.short.vendor: input should be 'twilio'",
+    "routes.email: 'main' is a provider of sms; remove it",
+    "routes.pigeon: unknown setting",
+    "providers.odd.vendor: must be one of twilio, sinch, ses, sendgrid, smtp, apns, fcm",
+    "providers.half: needs service_plan_id and api_token, or project_id, key_id and key_secret",
     "providers.short.account_sid: string should match",
     "providers.short.max_in_flight: input should be greater than or equal to 1, is 0",
     "providers.short.lease_s: must be 35 or more (timeout_s + 5): a send must end before its "
@@ -443,7 +461,7 @@ def test_routes_and_senders_name_providers_that_are_there(tmp_path: Path) -> Non
 
 
 def test_no_provider_may_take_the_name_of_the_sandbox(tmp_path: Path) -> None:
-    name = SANDBOX[Channel.SMS]
+    name = min(SANDBOX_NAMES)
     fault = one_fault(tmp_path, PROVIDER.replace("main", name))
     assert fault == (f"providers.{name}: the name is taken by the sandbox's own; choose another")
 
@@ -453,7 +471,8 @@ def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -
     text = PROVIDER.replace('env = "TOKEN"', f'file = "{secret}"')
     for written, revealed in [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("a\nb\n\n", "a\nb\n")]:
         secret.write_text(written, encoding="utf-8")
-        assert reveal(read(tmp_path, text, {}).providers["main"], {}) == revealed
+        main = twilio(read(tmp_path, text, {}).providers["main"])
+        assert reveal(main.auth_token, {}) == revealed
 
 
 def test_a_secret_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from random import Random
 from uuid import UUID
 
@@ -16,13 +16,18 @@ from notifyq.bootstrap.accounts import (
     NewId,
     accounts,
     database_url,
+    outlets,
     provider_of,
     sender_of,
     wanted_lanes,
 )
-from notifyq.config import SANDBOX, Settings
+from notifyq.config.settings import SANDBOX, Settings
+from notifyq.domain import routing
 from notifyq.domain.asking import Planned
-from notifyq.domain.model import Channel
+from notifyq.domain.content import Content
+from notifyq.domain.model import Category, Channel, Lane
+from notifyq.domain.provider import Provider
+from notifyq.domain.routing import Outlet
 from notifyq.entrypoints.api.app import Parts
 from notifyq.entrypoints.api.asks import Rules, render_accepted
 from notifyq.entrypoints.api.batch import BatchRoute
@@ -32,6 +37,7 @@ from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes
+from notifyq.entrypoints.api.parts import Ways
 from notifyq.entrypoints.api.reading import Doorkeeper
 from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
@@ -62,7 +68,6 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
             await clock.set_by(conn)
             found = await lanes.ensure(conn, wanted_lanes(settings), cell=CELL)
             durability = await _durability(conn)
-        planned = {key: lane.id for key, lane in found.items()}
         hints = wakeup.Hints()
         connect = partial(db.connect, url, autocommit=True)
         send_hints = keep_running_on("hints", connect, hints.send_forever, pause_s=RECONNECT_S)
@@ -74,7 +79,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(waiting.stop)
         stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
         doorkeeper = Doorkeeper(partial(_holder, pool))
-        rules = _rules(settings, planned)
+        rules = _rules(settings, found, built)
         yield Parts(
             notifications=NotificationRoutes(
                 doorkeeper=doorkeeper,
@@ -94,6 +99,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 built,
                 settings.public_url,
                 pool,
+                CELL,
                 NewId(clock),
                 settings.retention.dedupe_memory_days,
             ),
@@ -132,18 +138,29 @@ async def _accepting(stack: AsyncExitStack, url: str, how: _How) -> tuple[Gather
     return gatherer, bulk
 
 
-def _rules(settings: Settings, planned: dict[tuple[Channel, str], int]) -> Rules:
-    def lane(channel: Channel, test: bool) -> int | None:
-        names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])
-        return next((planned[channel, name] for name in names if (channel, name) in planned), None)
+def _rules(
+    settings: Settings, found: dict[tuple[Channel, str], Lane], built: Mapping[str, Provider]
+) -> Rules:
+    by_name = outlets(settings, found)
 
-    def speaks(channel: Channel, brand: str, test: bool) -> bool:
-        names = [SANDBOX[channel]] if test else settings.routes.get(channel, [])[:1]
-        return any(sender_of(settings, name, brand, "") is not None for name in names)
+    def route(channel: Channel, address: str, category: Category, test: bool) -> Outlet | None:
+        of_all = settings.routes.get(channel, [])
+        names = SANDBOX.get(channel, ()) if test else category.routes.get(channel, of_all)
+        return routing.first([by_name[name] for name in names if name in by_name], address)
+
+    def speaks(provider: str, brand: str) -> bool:
+        return sender_of(settings, provider, brand, "") is not None
+
+    def refusal(provider: str, content: Content) -> str | None:
+        return built[provider].refusal(content)
 
     kept = settings.retention
-    window_s = kept.dedupe_window_hours * 3_600
-    return Rules(settings.categories, lane, speaks, kept.longest_hold_days, window_s)
+    return Rules(
+        settings.categories,
+        Ways(route, cache(speaks), refusal),
+        kept.longest_hold_days,
+        kept.dedupe_window_hours * 3_600,
+    )
 
 
 async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:

@@ -17,7 +17,7 @@ from notifyq.bootstrap.accounts import (
     sender_of,
     wanted_lanes,
 )
-from notifyq.config import SANDBOX_SETTLE_WINDOW_S, Settings
+from notifyq.config.settings import SANDBOX_SETTLE_WINDOW_S, Settings
 from notifyq.domain.model import Channel, DoubtRules, Post
 from notifyq.entrypoints import janitor
 from notifyq.entrypoints.worker.lane import LaneWorker
@@ -67,12 +67,14 @@ async def run_worker(settings: Settings, channels: frozenset[Channel]) -> None:
 def _lane_rules(settings: Settings, account: Account) -> LaneRules:
     return LaneRules(
         SendRules(
+            account.channel,
             account.timeout_s,
             f"{settings.public_url}/callbacks/{account.name}",
             cache(partial(sender_of, settings, account.name)),
         ),
         SettleRules(account.doubt, settings.retention.dedupe_memory_days),
         account.max_in_flight,
+        account.pace,
     )
 
 

@@ -2,7 +2,20 @@
 
 import click
 
-from notifyq.cli import audit, database, dlq, doctor, doubt, optout, send, serve, show, tenants, up
+from notifyq.cli import (
+    audit,
+    database,
+    dlq,
+    doctor,
+    doubt,
+    optout,
+    provider,
+    send,
+    serve,
+    show,
+    tenants,
+    up,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +33,7 @@ for command in (
     database.db,
     tenants.tenant,
     tenants.key,
+    provider.provider,
     send.send,
     show.show,
     dlq.dlq,

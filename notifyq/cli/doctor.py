@@ -14,9 +14,9 @@ from notifyq.bootstrap.accounts import CELL
 from notifyq.cli import findings
 from notifyq.cli.findings import Finding, bad, ok
 from notifyq.cli.output import json_option, show
-from notifyq.config import Settings
+from notifyq.config.read import load
+from notifyq.config.settings import Settings
 from notifyq.errors import BadSettings
-from notifyq.read_config import load
 from notifyq.store import catalog, db, fence, health
 
 

@@ -1,4 +1,4 @@
-"""optout: block a number for a brand, and look whether it is blocked."""
+"""optout: block an address for a brand, and look whether it is blocked."""
 
 from typing import Any
 
@@ -11,13 +11,12 @@ from notifyq.cli.output import (
     Misused,
     actor,
     json_option,
+    normal_address,
     reason_option,
     running,
     settings,
     show,
 )
-from notifyq.domain.address import BadAddress, normal_phone
-from notifyq.domain.model import Channel
 from notifyq.store import consents, db, tenants
 
 
@@ -27,14 +26,16 @@ def optout() -> None:
 
 
 @optout.command("add")
-@click.argument("phone")
+@click.argument("address")
 @click.option("--brand", required=True, help="Whose messages stop.")
-@click.option("--channel", type=click.Choice(["sms"]), default="sms", show_default=True)
 @reason_option
 @running
-async def add(phone: str, brand: str, channel: str, reason: str) -> None:
-    """Block a number for a brand; nothing that begins after this is sent. Safe to run again."""
-    address = _address(phone)
+async def add(address: str, brand: str, reason: str) -> None:
+    """Block a number, mail address or device for a brand. Safe to run again.
+
+    Nothing that begins after this is sent there: to a number no SMS, to a mail address no mail.
+    """
+    channel, address = normal_address(address)
     if not reason.strip():
         raise Misused("--reason: must say why; it is the evidence of the block")
     async with at_hand() as (conn, new_id):
@@ -47,7 +48,7 @@ async def add(phone: str, brand: str, channel: str, reason: str) -> None:
                 conn,
                 cell=CELL,
                 brand=brand,
-                channel=Channel(channel),
+                channel=channel,
                 address=address,
                 actor=actor(),
                 reason=reason,
@@ -65,13 +66,13 @@ async def add(phone: str, brand: str, channel: str, reason: str) -> None:
 
 
 @optout.command("check")
-@click.argument("phone")
+@click.argument("address")
 @click.option("--brand", help="This one only.")
 @json_option
 @running
-async def check(phone: str, brand: str | None, as_json: bool) -> None:
-    """Show for which brands a number is blocked, since when, by whom and why."""
-    address = _address(phone)
+async def check(address: str, brand: str | None, as_json: bool) -> None:
+    """Show for which brands an address is blocked, since when, by whom and why."""
+    _, address = normal_address(address)
     async with await db.connect(database_url(settings()), autocommit=True) as conn:
         found = await consents.status(conn, cell=CELL, address=address, brand=brand)
     if as_json:
@@ -89,10 +90,3 @@ async def check(phone: str, brand: str | None, as_json: bool) -> None:
 
 def _said(event: dict[str, Any]) -> str:
     return f"{event['at']}  {event['kind']} by {event['actor']}: {event['reason']}"
-
-
-def _address(phone: str) -> str:
-    try:
-        return normal_phone(phone)
-    except BadAddress as error:
-        raise Misused(f"{phone}: {error}") from None

@@ -19,9 +19,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from notifyq.config import Settings
+from notifyq.config.read import load
+from notifyq.config.settings import Settings
+from notifyq.domain.address import BadAddress, channel_of, normal
+from notifyq.domain.model import Channel
 from notifyq.errors import BadSettings, NotifyqError
-from notifyq.read_config import load
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,3 +120,12 @@ def log_to_stderr(level: str) -> None:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def normal_address(text: str) -> tuple[Channel, str]:
+    """Return the channel of an address that somebody typed, and its normal form; Misused."""
+    channel = channel_of(text)
+    try:
+        return channel, normal(channel, text)
+    except BadAddress as error:
+        raise Misused(f"{text}: {error}") from None

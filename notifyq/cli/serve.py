@@ -14,6 +14,7 @@ from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.app import create_app
 from notifyq.errors import BadSettings
 from notifyq.sandbox import app as sandbox_app
+from notifyq.sandbox.webhooks import BadWebhook
 
 # How long a request that is being answered may still take after SIGTERM.
 DRAIN_S = 20
@@ -47,7 +48,7 @@ def api() -> None:
 @click.command()
 @click.option(
     "--channel",
-    type=click.Choice(["sms", "all"]),
+    type=click.Choice(["sms", "email", "push", "all"]),
     required=True,
     help="Whose lanes this process serves.",
 )
@@ -71,7 +72,18 @@ def janitor() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8190, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="Keep the record.")
-def sandbox(host: str, port: int, store: Path | None) -> None:
+@click.option(
+    "--webhook",
+    "webhooks",
+    multiple=True,
+    metavar="VENDOR=URL",
+    help="Where a vendor sends the events of an account, and texts to its numbers. Repeatable.",
+)
+def sandbox(host: str, port: int, store: Path | None, webhooks: tuple[str, ...]) -> None:
     """Be the providers' other side: speak their protocols, record what they accept."""
     log_to_stderr("INFO")
-    running(sandbox_app.serve)(host, port, store=store)
+    told = dict((vendor, url) for vendor, _, url in (one.partition("=") for one in webhooks))
+    try:
+        running(sandbox_app.serve)(host, port, store=store, webhooks=told)
+    except BadWebhook as error:
+        raise Misused(f"--webhook: {error}") from None

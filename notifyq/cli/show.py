@@ -11,7 +11,7 @@ import orjson
 from notifyq.bootstrap.accounts import CELL, database_url
 from notifyq.cli.output import Failed, json_option, running, settings
 from notifyq.cli.output import show as show_rows
-from notifyq.domain.address import BadAddress, normal_phone
+from notifyq.domain.address import BadAddress, channel_of, normal
 from notifyq.domain.idempotency import hash_key
 from notifyq.domain.ids import notification_of, read_public_id, read_reference
 from notifyq.entrypoints.api.timeline import entries, notification_answer
@@ -95,9 +95,9 @@ async def _by_key(conn: db.Conn, text: str) -> _Found:
     return [(CELL, one) for one in found]
 
 
-async def _by_phone(conn: db.Conn, text: str) -> _Found:
+async def _by_address(conn: db.Conn, text: str) -> _Found:
     try:
-        address = normal_phone(text)
+        address = normal(channel_of(text), text)
     except BadAddress:
         return []
     found = await views.notifications_by_address(conn, cell=CELL, address=address, limit=NEWEST)
@@ -115,7 +115,7 @@ async def _by_provider_id(conn: db.Conn, text: str) -> _Found:
 _READINGS: tuple[Callable[[db.Conn, str], Awaitable[_Found]], ...] = (
     _by_id,
     _by_key,
-    _by_phone,
+    _by_address,
     _by_provider_id,
 )
 

@@ -82,7 +82,7 @@ def _environ(url: str, port: int, sandbox_port: int) -> dict[str, str]:
 
 async def _up(url: str, environ: Mapping[str, str], port: int, sandbox_port: int) -> None:
     stop = stop_signal()
-    parts = {"sandbox": ["sandbox", "--port", str(sandbox_port)], **_PARTS}
+    parts = {"sandbox": _sandbox(port, sandbox_port), **_PARTS}
     keepers = [asyncio.create_task(_keep(part, environ, stop)) for part in parts.values()]
     try:
         await _answering(f"http://127.0.0.1:{port}/readyz", stop)
@@ -94,6 +94,14 @@ async def _up(url: str, environ: Mapping[str, str], port: int, sandbox_port: int
     finally:
         stop.set()
         await asyncio.gather(*keepers)
+
+
+def _sandbox(port: int, sandbox_port: int) -> list[str]:
+    """Return the sandbox's command: what its vendors tell goes to the accounts of test keys."""
+    command = ["sandbox", "--port", str(sandbox_port)]
+    for vendor, account in (("twilio", "sandbox-sms"), ("sendgrid", "sandbox-email")):
+        command += ["--webhook", f"{vendor}=http://127.0.0.1:{port}/callbacks/{account}"]
+    return command
 
 
 async def _keep(command: list[str], environ: Mapping[str, str], stop: asyncio.Event) -> None:

@@ -1,10 +1,13 @@
 """What a producer asks for, once it is valid and nothing of it is left to look up."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from uuid import UUID
 
+from notifyq.domain.content import Content
 from notifyq.domain.ids import delivery_id, new_notification_id
 from notifyq.domain.model import Category, Channel
 from notifyq.domain.states import Reason
@@ -27,8 +30,9 @@ class Part:
     channel: Channel
     lane: int
     address: str
-    body: str
+    content: Content
     standby: bool = False  # `strategy: first`, and not the first: its turn has not come
+    registered_at: datetime | None = None  # since when the producer knows the address
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Dedupe:
 class Ask:
     """A valid request, with nothing left to look up.
 
-    parts: each recipient's, one recipient after the other, as many for each.
+    parts: each recipient's, one recipient after the other.
     """
 
     cell: int
@@ -61,6 +65,7 @@ class Ask:
     warnings: tuple[str, ...]
     recipients: int | None = None  # of a list: how many
     dedupe: Dedupe | None = None  # never of several recipients
+    widths: tuple[int, ...] = ()  # of a list: how many parts each recipient has; empty: one each
 
     @property
     def count(self) -> int:
@@ -105,9 +110,22 @@ def phase(planned: Planned, done: int) -> range:
 
     Empty once every recipient is done.
     """
-    width = len(planned.ask.parts) // planned.ask.count
-    beyond = min(done + PHASE_RECIPIENTS, planned.ask.count)
-    return range(done * width, beyond * width)
+    ask = planned.ask
+    beyond = min(done + PHASE_RECIPIENTS, ask.count)
+    return range(_parts_of(ask, done), _parts_of(ask, beyond))
+
+
+def recipients_before(ask: Ask, place: int) -> int:
+    """Return how many recipients have all of their parts before this place."""
+    starts = list(accumulate(ask.widths)) or list(range(1, ask.count + 1))
+    return bisect_right(starts, place)
+
+
+def _parts_of(ask: Ask, recipients: int) -> int:
+    """Return how many parts the first so many recipients have."""
+    if ask.recipients is None:
+        return len(ask.parts) if recipients else 0
+    return sum(ask.widths[:recipients]) if ask.widths else recipients
 
 
 def in_turn(parts: Sequence[Part], strategy: str) -> tuple[Part, ...]:

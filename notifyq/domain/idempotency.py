@@ -1,6 +1,7 @@
 """One key, one notification: what a request under a known key gets. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -92,13 +93,14 @@ def judged(asked: bytes, known: KnownKey, notification_id: UUID) -> Answer | Ref
 
 
 def dedupe_mark(
-    *, test: bool, recipient: str | None, phone: str, category: str, dedupe_key: str
+    *, test: bool, recipient: str | None, addresses: Sequence[str], category: str, dedupe_key: str
 ) -> bytes:
     """Return the mark of a request's `dedupe_key`: SHA-256 over whom, what and which.
 
-    recipient: the producer's own id of the person, where there is one; else the number counts.
+    recipient: the producer's own id of the person, where there is one; else the addresses count.
     None of the texts has a NUL, so no two requests run into each other.
     """
     mode = "test" if test else "live"
-    whom = f"phone\0{phone}" if recipient is None else f"id\0{recipient}"
+    reached = "\0".join(sorted(addresses))
+    whom = f"phone\0{reached}" if recipient is None else f"id\0{recipient}"
     return hashlib.sha256("\0".join((mode, whom, category, dedupe_key)).encode()).digest()

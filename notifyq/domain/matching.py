@@ -52,12 +52,19 @@ class Maker:
         return self.since <= message.created_at <= self.until
 
 
-def match(seen: Sequence[Sighting], own: Maker, others: Sequence[Maker]) -> Sighting | Unclear:
+def match(
+    seen: Sequence[Sighting], own: Maker, others: Sequence[Maker], *, reference: str
+) -> Sighting | Unclear:
     """Say which of the listed messages is our attempt's own.
 
     others: every other attempt that has one of these messages by name, or has no name yet and
-    could have sent this text to this address: open, in doubt or abandoned.
+    could have sent this text to this address: open, in doubt or abandoned. reference: ours; a
+    message that carries one is its attempt's and nobody else's.
     """
+    ours = [message for message in seen if message.reference == reference]
+    if ours:
+        return max(ours, key=lambda message: message.rank)
+    seen = [message for message in seen if message.reference is None]
     taken = {other.provider_id for other in others}
     free = [m for m in seen if own.may_have_made(m) and m.provider_id not in taken]
     if not free:

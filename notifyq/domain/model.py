@@ -3,7 +3,8 @@
 Frozen values only. Whoever wants to change one makes a new one; the database holds the truth.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -60,6 +61,9 @@ class Category:
     # None: never_twice. Else at_least_once: an attempt in doubt is abandoned after this long and
     # the message sent again, which may be a second time.
     resend_after_s: int | None = None
+    # By channel, the accounts that it goes by, in order; a channel that is missing has the route
+    # of everybody.
+    routes: Mapping[Channel, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def criticality(self) -> int:
@@ -67,16 +71,14 @@ class Category:
         return CRITICALITY[self.message_class]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One SMS as a provider is asked to send it, for one attempt."""
+class Bounce(StrEnum):
+    """Why an accepted message did not arrive, as far as it is about more than this message."""
 
-    reference: str  # planted at the provider, so that a lost answer can be settled later
-    to: str  # E.164
-    sender: str  # E.164
-    body: str
-    callback_url: str  # where the provider reports what became of it; carries the reference
-    validity_s: int  # the provider drops the message when it could not send it within this
+    DEAD = "dead"  # the address will never work
+    SOFT = "soft"  # not this time; several of them in a row are as good as dead
+    OPTED_OUT = "opted_out"  # the recipient objects: a STOP, a complaint, an unsubscribe
+    CONTENT = "content"  # what it says was refused
+    OURS = "ours"  # our registration, account or settings
 
 
 # Ranks of receipts: a later stage of a message has the higher one. Below these the provider says
@@ -94,6 +96,19 @@ class Receipt:
     status: str  # the provider's own word
     rank: int  # a later stage of the same message has the higher rank: RANK_*
     code: str | None
+    bounce: Bounce | None = None
+    at: datetime | None = None  # when it happened, by the provider's clock, where it says so
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A text message that somebody sent to one of our numbers."""
+
+    provider_id: str
+    sender: str  # E.164: who wrote
+    to: str  # E.164: our number
+    body: str
+    at: datetime | None = None  # by the provider's clock, where it says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,8 @@ class Due:
     expires_at: datetime
     not_before: datetime | None
     cancel_requested: bool
+    more: str | None = None  # of the content, beside its body: see domain/content.py
+    registered_at: datetime | None = None  # since when the producer knows the address
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ The line that matters runs between `InDoubt` and everything else: in doubt means
 may have been carried out, so it is never sent again blindly. Every other outcome is definite.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -30,6 +31,10 @@ class Refused:
 
     refusal: Refusal
     code: str
+    since: datetime | None = None  # the address is dead since then, where the provider says so
+    # Of an address: whether it is dead whatever our settings are. A token of another environment,
+    # or of another project, is refused in nearly the same words; it must not be given up for ever.
+    for_good: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ class Consent:
 
     blocked: bool
     revision: int
+    dead_at: datetime | None = None  # since when a provider calls the address dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
     """Say what becomes of a due delivery.
 
     now: the database's time, aware UTC. The rules in order: not pending any more, called back,
-    expired, opted out, too early.
+    expired, opted out, dead, too early.
     An unreadable consent row (None) is a bug in the caller; it ends as opted out, unsent.
     """
     if due.state != State.PENDING:
@@ -64,6 +65,8 @@ def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
         return End(Event.EXPIRE, Reason.EXPIRED)
     if consent is None or consent.blocked:
         return End(Event.SUPPRESS, Reason.OPTED_OUT)
+    if consent.dead_at is not None:
+        return End(Event.SUPPRESS, Reason.ADDRESS_DEAD)
     if due.not_before is not None and now < due.not_before:
         return Wait(due.not_before, Reason.NOT_BEFORE)
     return Send(consent.revision)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from notifyq.domain.model import Message, Receipt
+from notifyq.domain.content import Content
+from notifyq.domain.message import Message
+from notifyq.domain.model import Inbound, Receipt
 from notifyq.domain.outcome import Outcome
 
 
@@ -16,6 +18,15 @@ class Callback:
     url: str  # as the provider called it: scheme, public host, path and query
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a callback says, once it is known to be the provider's. Nothing at all is possible."""
+
+    receipts: tuple[Receipt, ...] = ()
+    inbound: tuple[Inbound, ...] = ()
+    thanks: str = ""  # what the provider wants to read as the answer's body: XML, or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +44,23 @@ class BadCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Unverified:
+    """Whether the provider signed it cannot be told now: it should send it again."""
+
+    reason: str
+
+
+Reading = Reported | BadSignature | BadCallback | Unverified
+
+
+@dataclass(frozen=True, slots=True)
 class Sought:
     """The message of a doubtful attempt, as the provider would list it."""
 
     to: str  # E.164
     sender: str  # E.164
     body: str
+    reference: str  # as it was planted
     since: datetime  # it was created between these two, or not by this attempt
     until: datetime
 
@@ -52,6 +74,7 @@ class Sighting:
     status: str  # the provider's own word
     rank: int  # as of a Receipt
     code: str | None
+    reference: str | None = None  # where the provider's list gives back what was planted
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +94,28 @@ class LookUpFailed:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of asking an account whether it could send, without sending."""
+
+    name: str  # reach, clock, credentials, permission …
+    ok: bool
+    detail: str  # what was found; with a fault, the mend
+
+
 class Provider(Protocol):
     """One account at one vendor. Never raises for what the network or the vendor did."""
 
     @property
     def name(self) -> str:
         """The account's name in the settings, and in its callback path."""
+        ...
+
+    def refusal(self, content: Content) -> str | None:
+        """Say why it would never send this content, with the mend; None if it would.
+
+        For the API, which then refuses at once what would die later: size and reserved names.
+        """
         ...
 
     async def send(self, message: Message, *, timeout_s: float) -> Outcome:
@@ -94,8 +133,19 @@ class Provider(Protocol):
         """
         ...
 
-    def read_callback(self, callback: Callback) -> Receipt | BadSignature | BadCallback:
-        """Verify a callback and say what it reports."""
+    async def read_callback(self, callback: Callback) -> Reading:
+        """Verify a callback on its raw bytes and say what it reports.
+
+        A vendor that signs by certificate fetches it here, from its own hosts only; one that asks
+        whether a subscription is wanted is answered here.
+        """
+        ...
+
+    async def check(self, *, timeout_s: float) -> list[Check]:
+        """Ask the vendor whether this account could send, step by step, without sending.
+
+        Each call within `timeout_s` seconds. It ends with the first step that fails.
+        """
         ...
 
     async def close(self) -> None:

@@ -146,6 +146,7 @@ class Reason(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     OPTED_OUT = "opted_out"
     OPTED_OUT_AT_PROVIDER = "opted_out_at_provider"
+    ADDRESS_DEAD = "address_dead"
     EXPIRED = "expired"
     CANCELED = "canceled"
     REFUSED_ADDRESS = "refused_address"

@@ -19,12 +19,14 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import assert_never
 from weakref import WeakKeyDictionary
 
 import aiohttp
 import httpx
 import yarl
 
+from notifyq.domain.outcome import InDoubt, NotSent, Unavailable
 from notifyq.providers.once import Failed, Once, OnceRequest, SilencesMs, hard_socket
 
 # An answer of a provider is a few KB; a megabyte of it is no answer that we can act on.
@@ -59,6 +61,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class NeverLeft:
     """No byte of the request was written: nobody can have carried it out."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotProcessed:
+    """The request left, and the other side says that it did not begin to work on it (HTTP/2)."""
 
     code: str
 
@@ -150,6 +159,22 @@ class Wire(httpx.AsyncBaseTransport):
                 limit=self._max_in_flight, keepalive_timeout=KEEPALIVE_S, socket_factory=hard_socket
             )
         return self._pool
+
+
+Unanswered = NeverLeft | NotProcessed | Lost
+
+
+def outcome_of(unanswered: Unanswered) -> NotSent | Unavailable | InDoubt:
+    """Return what the want of an answer means for an attempt."""
+    match unanswered:
+        case NeverLeft(code):
+            return NotSent(code)
+        case NotProcessed(code):
+            return Unavailable(code)
+        case Lost(code):
+            return InDoubt(code)
+        case never:
+            assert_never(never)
 
 
 def post_request(url: httpx.URL, headers: httpx.Headers, body: bytes) -> httpx.Request:

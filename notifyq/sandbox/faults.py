@@ -1,12 +1,9 @@
-"""Faults: what the sandbox is told to do wrong, and when.
+"""Faults: what can be done wrong, by name, and what each takes. Pure data.
 
-Owns the table of faults, the scripts posted to it, and the requests it holds at the moment.
-Refuses a script that it does not understand completely, and names the field.
+Which of them happens to which message is `scripts`' to say, or a magic recipient's.
 """
 
-import asyncio
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,197 +30,103 @@ class Parameter:
     whole: bool = False
 
 
-_STATUS_5XX = Parameter(500, 599, default=500, whole=True)
-_HOLD = Parameter(0, HOLD_S_MAX)  # absent: until released, or until the client is gone
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A thing that can be done wrong."""
 
-FAULTS: Mapping[str, tuple[Phase, Mapping[str, Parameter]]] = {
-    "refuse": (
-        Phase.ANSWER,
-        {
-            "code": Parameter(10_000, 99_999, required=True, whole=True),
-            "status": Parameter(400, 499, default=400, whole=True),
-        },
+    phase: Phase
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    accepts: bool = True  # the message is taken all the same
+    coded: bool = False  # takes a code: the vendor's own word or number
+
+
+_STATUS_5XX = {"status": Parameter(500, 599, default=500, whole=True)}
+_STATUS_3XX = {"status": Parameter(300, 399, default=302, whole=True)}
+_STATUS_ANY = {"status": Parameter(200, 599, default=502, whole=True)}
+_HOLD = {"hold_s": Parameter(0, HOLD_S_MAX)}  # absent: until released, or until the client is gone
+_RETRY = {"retry_after_s": Parameter(0, 3_600, whole=True)}
+_ANSWER, _CALLBACKS = Phase.ANSWER, Phase.CALLBACKS
+
+FAULTS: Mapping[str, Kind] = {
+    "refuse": Kind(
+        _ANSWER,
+        {"status": Parameter(400, 599, default=400, whole=True)},
+        accepts=False,
+        coded=True,
     ),
-    "throttle": (Phase.ANSWER, {"retry_after_s": Parameter(0, 3_600, whole=True)}),
-    "error_before_accept": (Phase.ANSWER, {"status": _STATUS_5XX}),
-    "error_after_accept": (Phase.ANSWER, {"status": _STATUS_5XX}),
-    "hold_before_accept": (Phase.ANSWER, {"hold_s": _HOLD}),
-    "hold_after_accept": (Phase.ANSWER, {"hold_s": _HOLD}),
-    "drop_before_accept": (Phase.ANSWER, {}),
-    "drop_after_accept": (Phase.ANSWER, {}),
-    "slow": (Phase.ANSWER, {"delay_s": Parameter(0, 600, required=True)}),
-    "duplicate_callbacks": (Phase.CALLBACKS, {}),
-    "reordered_callbacks": (Phase.CALLBACKS, {}),
-    "no_callbacks": (Phase.CALLBACKS, {}),
-    "undelivered": (
-        Phase.CALLBACKS,
-        {"code": Parameter(10_000, 99_999, default=30_003, whole=True)},
+    "throttle": Kind(_ANSWER, _RETRY, accepts=False),
+    "error_before_accept": Kind(_ANSWER, _STATUS_5XX, accepts=False),
+    "error_after_accept": Kind(_ANSWER, _STATUS_5XX),
+    "hold_before_accept": Kind(_ANSWER, _HOLD),
+    "hold_after_accept": Kind(_ANSWER, _HOLD),
+    "drop_before_accept": Kind(_ANSWER, accepts=False),
+    "drop_after_accept": Kind(_ANSWER),
+    "slow": Kind(_ANSWER, {"delay_s": Parameter(0, 600, required=True)}),
+    "redirect_before_accept": Kind(_ANSWER, _STATUS_3XX, accepts=False),
+    "redirect_after_accept": Kind(_ANSWER, _STATUS_3XX),
+    "html_before_accept": Kind(_ANSWER, _STATUS_ANY, accepts=False),
+    "html_after_accept": Kind(_ANSWER, _STATUS_ANY),
+    "malformed": Kind(_ANSWER),  # a success cut in half
+    "duplicate_callbacks": Kind(_CALLBACKS),
+    "reordered_callbacks": Kind(_CALLBACKS),
+    "no_callbacks": Kind(_CALLBACKS),
+    "undelivered": Kind(_CALLBACKS, coded=True),
+    "lookup_error": Kind(Phase.LIST, _STATUS_5XX),
+    "lookup_throttle": Kind(Phase.LIST, _RETRY),
+    "lookup_drop": Kind(Phase.LIST),
+    "lookup_lag": Kind(Phase.LOOKUP, {"lag_s": Parameter(0, 86_400, required=True)}),
+    # Of HTTP/2. The first two end the connection before the message was looked at.
+    "goaway_before_accept": Kind(_ANSWER, accepts=False),  # names a stream below the message's
+    "reset_before_accept": Kind(
+        _ANSWER, {"error": Parameter(0, 13, default=7, whole=True)}, accepts=False
     ),
-    "lookup_error": (Phase.LIST, {"status": _STATUS_5XX}),
-    "lookup_throttle": (Phase.LIST, {"retry_after_s": Parameter(0, 3_600, whole=True)}),
-    "lookup_drop": (Phase.LIST, {}),
-    "lookup_lag": (Phase.LOOKUP, {"lag_s": Parameter(0, 86_400, required=True)}),
+    "goaway_after_accept": Kind(_ANSWER),  # names the message's stream, then breaks
+    "goaway_then_answer": Kind(_ANSWER),  # names the message's stream, answers it, ends
+    "reset_after_accept": Kind(_ANSWER, {"error": Parameter(0, 13, default=8, whole=True)}),
 }
-VENDORS = ("twilio",)
-_MATCH = ("to", "reference", "body_contains")
-
-
-class BadScript(ValueError):
-    """The script is not understood; `field` says where."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.field = name
+OF_HTTP2 = frozenset(name for name in FAULTS if name.startswith(("goaway", "reset")))
+# What there is no answer to make of: SMTP has no status, no redirects and no pages.
+OF_HTTP = frozenset(name for name in FAULTS if name.startswith(("redirect", "html", "malformed")))
+# How a vendor names its errors: by number, within bounds, or by a word.
+CODES: Mapping[str, tuple[int, int] | None] = {
+    "twilio": (10_000, 99_999),
+    "sinch": None,
+    "ses": None,
+    "sendgrid": None,
+    "smtp": (400, 599),
+    "apns": None,
+    "fcm": None,
+}
+VENDORS = tuple(CODES)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to do wrong, with its numbers."""
+    """One thing to do wrong, with its numbers, and the vendor's code where it takes one."""
 
     name: str
     numbers: Mapping[str, float | None] = field(default_factory=dict)
+    code: int | str | None = None
 
     @property
     def phase(self) -> Phase:
         """What it changes."""
-        return FAULTS[self.name][0]
+        return FAULTS[self.name].phase
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the message is taken all the same."""
+        return FAULTS[self.name].accepts
+
+    def has(self, name: str) -> bool:
+        """Whether a number is given."""
+        return self.numbers.get(name) is not None
+
+    def number(self, name: str) -> float:
+        """Return a number; its default, else 0, when it is absent."""
+        given = self.numbers.get(name)
+        return given if given is not None else FAULTS[self.name].parameters[name].default or 0.0
 
     def whole(self, name: str) -> int:
-        """Return a number that is a whole one; 0 when it is absent."""
-        return int(self.numbers.get(name) or 0)
-
-
-@dataclass(slots=True)
-class Script:
-    """A fault for the messages of one vendor that match, so many times."""
-
-    id: int
-    vendor: str
-    match: Mapping[str, str]
-    fault: Fault
-    left: int | None  # None: always
-
-    def fits(self, vendor: str, to: str, reference: str | None, body: str) -> bool:
-        """Say whether a message is one that this script is about."""
-        values = {"to": to, "reference": reference}
-        return (
-            self.vendor == vendor
-            and self.left != 0
-            and self.match.get("body_contains", "") in body
-            and all(values[name] == self.match[name] for name in values if name in self.match)
-        )
-
-
-class Faults:
-    """The scripts, oldest first."""
-
-    def __init__(self) -> None:
-        self._scripts: list[Script] = []
-        self._ids = itertools.count(1)
-
-    def add(self, data: object) -> Script:
-        """Take a posted script; BadScript."""
-        script = _read_script(data, next(self._ids))
-        self._scripts.append(script)
-        return script
-
-    def take(
-        self, phase: Phase, *, vendor: str, to: str, reference: str | None, body: str
-    ) -> Fault | None:
-        """Return the first fault of this phase that fits, and count it as used."""
-        for script in self._scripts:
-            if script.fault.phase is phase and script.fits(vendor, to, reference, body):
-                if script.left is not None:
-                    script.left -= 1
-                return script.fault
-        return None
-
-    def clear(self) -> None:
-        """Forget all scripts."""
-        self._scripts.clear()
-
-    def __iter__(self) -> Iterator[Script]:
-        return iter(self._scripts)
-
-
-def show(script: Script) -> dict[str, object]:
-    """Return a script as it was posted, with its id and how often it is still to be used."""
-    return {
-        "id": script.id,
-        "vendor": script.vendor,
-        "match": dict(script.match),
-        "fault": script.fault.name,
-        **script.fault.numbers,
-        "left": script.left,
-    }
-
-
-def _read_script(data: object, number: int) -> Script:
-    if not isinstance(data, dict):
-        raise BadScript("", "a script is a JSON object")
-    name, vendor = data.get("fault"), data.get("vendor")
-    if vendor not in VENDORS:
-        raise BadScript("vendor", f"one of {', '.join(VENDORS)}")
-    if not isinstance(name, str) or name not in FAULTS:
-        raise BadScript("fault", f"one of {', '.join(FAULTS)}")
-    parameters = FAULTS[name][1]
-    for key in data.keys() - {"vendor", "match", "fault", "times"} - parameters.keys():
-        raise BadScript(key, f"{name} does not take it")
-    numbers = {key: _number(data, key, parameter) for key, parameter in parameters.items()}
-    times = data.get("times", 1)
-    if times is not None:
-        times = int(_number(data, "times", Parameter(1, 1_000_000, default=1, whole=True)) or 1)
-    return Script(number, vendor, _read_match(data.get("match", {})), Fault(name, numbers), times)
-
-
-def _number(data: Mapping[str, object], key: str, parameter: Parameter) -> float | None:
-    value = data.get(key, parameter.default)
-    if value is None and not parameter.required:
-        return parameter.default
-    kinds = (int,) if parameter.whole else (int, float)
-    if type(value) not in kinds or not parameter.low <= value <= parameter.high:  # type: ignore[operator]
-        kind = "whole number" if parameter.whole else "number"
-        raise BadScript(key, f"a {kind} from {parameter.low:g} to {parameter.high:g}")
-    return value  # type: ignore[return-value]
-
-
-def _read_match(data: object) -> dict[str, str]:
-    if not isinstance(data, dict):
-        raise BadScript("match", "a JSON object")
-    for key, value in data.items():
-        if key not in _MATCH:
-            raise BadScript(f"match.{key}", f"one of {', '.join(_MATCH)}")
-        if not isinstance(value, str) or not value:
-            raise BadScript(f"match.{key}", "a text that is not empty")
-    return data
-
-
-class Holds:
-    """Requests that are being held now."""
-
-    def __init__(self) -> None:
-        self._held: dict[asyncio.Event, Mapping[str, object]] = {}
-
-    async def hold(self, about: Mapping[str, object], hold_s: float | None) -> None:
-        """Return after `hold_s` seconds (None: HOLD_S_MAX) or when released.
-
-        CancelledError: the client went away meanwhile.
-        """
-        released = asyncio.Event()
-        self._held[released] = about
-        try:
-            async with asyncio.timeout(HOLD_S_MAX if hold_s is None else hold_s):
-                await released.wait()
-        except TimeoutError:
-            return
-        finally:
-            del self._held[released]
-
-    def release(self) -> int:
-        """Let all go; return how many."""
-        for released in self._held:
-            released.set()
-        return len(self._held)
-
-    def __iter__(self) -> Iterator[Mapping[str, object]]:
-        return iter(self._held.values())
+        """Return a number that is a whole one; its default, else 0, when it is absent."""
+        return int(self.number(name))

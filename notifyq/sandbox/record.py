@@ -33,7 +33,7 @@ class Status:
     """What became of a message after its acceptance."""
 
     word: str
-    code: int | None = None
+    code: int | str | None = None
     updated_at: str | None = None
     sent_at: str | None = None
 
@@ -56,7 +56,7 @@ class Record:
         self._entries.append(entry)
         self._statuses[entry.provider_id] = Status(first_status)
 
-    def move(self, provider_id: str, word: str, code: int | None = None) -> None:
+    def move(self, provider_id: str, word: str, code: int | str | None = None) -> None:
         """Note a later status of an accepted message."""
         self._write({"moved": provider_id, "status": word, "code": code}, durable=False)
         self._move(provider_id, word, code)
@@ -108,7 +108,7 @@ class Record:
             else:
                 self._move(row["moved"], row["status"], row["code"])
 
-    def _move(self, provider_id: str, word: str, code: int | None) -> None:
+    def _move(self, provider_id: str, word: str, code: int | str | None) -> None:
         at = now()
         old = self._statuses[provider_id]
         sent_at = at if word == "sent" else old.sent_at

@@ -87,7 +87,10 @@ async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Da
     claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
     days = [(day, list(group)) for day, group in groupby(claims, key=_day_of)]
     facts = {day: await queue.facts(conn, group, cell=post.cell, day=day) for day, group in days}
-    people = {(due.brand, due.address_key) for dues in facts.values() for due in dues}
+    people: dict[tuple[str, bytes], datetime | None] = {}
+    for due in (due for dues in facts.values() for due in dues):
+        key, since = (due.brand, due.address_key), due.registered_at
+        people[key] = max(filter(None, (people.get(key), since)), default=None)
     if not people:
         return [_Day(day, group[0].now, [], group) for day, group in days]
     consent = await consents.lock(conn, people, cell=post.cell, channel=post.lane.channel)

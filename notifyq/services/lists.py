@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from notifyq.domain.asking import Ask, Planned, phase, plan
+from notifyq.domain.asking import Ask, Planned, phase, plan, recipients_before
 from notifyq.domain.idempotency import (
     ACCEPTED_STATUS,
     FINISHED,
@@ -204,7 +204,7 @@ async def _next(work: _Work, point: str, conn: Conn) -> str | None:
 
 def _recipients(planned: Planned, places: range) -> int:
     """Return how many recipients are done once these places are written."""
-    return places.stop * planned.ask.count // len(planned.ask.parts)
+    return recipients_before(planned.ask, places.stop)
 
 
 async def _claimed(

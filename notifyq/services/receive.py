@@ -12,9 +12,10 @@ from uuid import UUID
 
 from notifyq.domain.evidence import Bearing, event_of, weigh
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import Receipt
+from notifyq.domain.model import Inbound, Receipt
 from notifyq.domain.states import State
 from notifyq.store import evidence, moves, receipts, standby
+from notifyq.store import inbound as inbounds
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 
@@ -34,6 +35,7 @@ class Received:
     applied: Applied
     delivery_id: UUID | None
     state: str | None  # as it is now, where it was looked at
+    fresh: bool = False  # this is its first copy
 
 
 async def receive(
@@ -69,16 +71,26 @@ async def receive(
             receipt=receipt,
         )
         if not kept.fresh or receipt.rank <= kept.rank_before:
-            return Received(Applied.KNOWN, at.delivery_id, found.state)
+            return Received(Applied.KNOWN, at.delivery_id, found.state, kept.fresh)
         bearing = weigh(found.outcome, found.state, event_of(receipt.rank), found.others)
         proof = evidence.Proof(receipt.provider_id, receipt.code)
         by = moves.Mover(at.cell, new_id(), dedupe_days)
         state = await evidence.apply(conn, at, found, bearing, proof, by=by)
         if state is State.UNDELIVERED and state is not found.state:
             await standby.advance(conn, [at.delivery_id], cell=at.cell)
-        return Received(_applied(bearing, found, state), at.delivery_id, state)
+        return Received(_applied(bearing, found, state), at.delivery_id, state, fresh=True)
 
     fate = await transact(conn, work)
+    return fate.value if isinstance(fate, Committed) else fate
+
+
+async def receive_inbound(
+    conn: Conn, provider: str, inbound: Inbound, *, cell: int
+) -> bool | Unknown:
+    """Keep what somebody wrote to one of our numbers; False if it is kept already."""
+    fate = await transact(
+        conn, lambda c: inbounds.keep(c, cell=cell, provider=provider, inbound=inbound)
+    )
     return fate.value if isinstance(fate, Committed) else fate
 
 

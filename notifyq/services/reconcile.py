@@ -14,6 +14,7 @@ from uuid import UUID
 from notifyq.domain.evidence import event_of, weigh
 from notifyq.domain.ids import reference
 from notifyq.domain.matching import Maker, Unclear, match
+from notifyq.domain.message import Sender
 from notifyq.domain.model import Lane, Receipt
 from notifyq.domain.provider import LookUpFailed, Provider, Seen, Sighting, Sought
 from notifyq.domain.states import State
@@ -30,7 +31,7 @@ class LookUpRules:
 
     waits_s: tuple[float, ...]  # before the first, second … look-up
     timeout_s: float
-    sender: Callable[[str, str], str | None]  # (brand, program) -> the number that speaks
+    sender: Callable[[str, str], Sender | None]  # (brand, program) -> who speaks
     dedupe_days: int
 
 
@@ -76,7 +77,8 @@ async def reconcile_due(
     if turn is None:
         return None
     own = Maker(None, turn.began_at, turn.send_by)
-    found = await _look(provider, rules, turn, own)
+    named = reference(cell, turn.delivery_id, turn.number)
+    found = await _look(provider, rules, turn, own, named)
     if isinstance(found, LookUpFailed):
         return Looked(turn.delivery_id, turn.number, turn.step, Result.FAILED, found.code)
     if not found.messages:
@@ -90,12 +92,12 @@ async def reconcile_due(
 
 
 async def _look(
-    provider: Provider, rules: LookUpRules, turn: look_ups.Turn, own: Maker
+    provider: Provider, rules: LookUpRules, turn: look_ups.Turn, own: Maker, named: str
 ) -> Seen | LookUpFailed:
     sender = rules.sender(turn.brand, turn.program)
     if sender is None:  # the settings no longer have the one it was sent by
         return LookUpFailed("no_sender")
-    sought = Sought(turn.address, sender, turn.body, own.since, own.until)
+    sought = Sought(turn.address, sender.address, turn.body, named, own.since, own.until)
     return await provider.look_up(sought, timeout_s=rules.timeout_s)
 
 
@@ -120,7 +122,8 @@ async def _apply(
         return looked(Result.NOT_FOUND)
     own = Maker(standing.provider_id, turn.began_at, turn.send_by)
     others = await look_ups.others(conn, at, turn, found.messages, lane=lane.id)
-    message = match(found.messages, own, others)
+    named = reference(cell, turn.delivery_id, turn.number)
+    message = match(found.messages, own, others, reference=named)
     if isinstance(message, Unclear):
         return looked(Result(message.value))
     state = await _settle(conn, at, standing, message, rules, event_id=new_id())

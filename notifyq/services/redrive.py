@@ -100,6 +100,8 @@ async def redrive(
             raise _Rehearsed(result)
         if order is not None and not await dead_letters.redrive(conn, order, cell=errand.cell):
             return Redriven(delivery_id, None, Refusal.NOTHING, None)
+        if order is not None:
+            await _revive(conn, delivery_id, errand.cell)
         return result
 
     try:
@@ -187,8 +189,15 @@ async def _opted_out(conn: Conn, its: held.Held, cell: int) -> bool:
     the delivery that is held here.
     """
     key = (its.brand, its.address_key)
-    consent = (await consents.lock(conn, [key], cell=cell, channel=its.channel)).get(key)
+    consent = (await consents.lock(conn, {key: None}, cell=cell, channel=its.channel)).get(key)
     return consent is None or consent.blocked
+
+
+async def _revive(conn: Conn, delivery_id: UUID, cell: int) -> None:
+    """Whoever redrives says that the address is good: else it would be suppressed at once."""
+    its = await held.hold(conn, delivery_id, cell=cell)
+    if its is not None:
+        await consents.revive(conn, [(its.brand, its.address_key)], cell=cell, channel=its.channel)
 
 
 def _kind(letter: Letter, due: datetime) -> Kind:

@@ -5,8 +5,8 @@ transaction that begins the attempt, an opt-out changes it under the same lock. 
 comes first, and an opt-out that came first wins.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -26,12 +26,19 @@ ON CONFLICT DO NOTHING
 # that two batches cannot wait in a circle). A statement of its own: the rows may have been
 # changed since the one before, and only a new snapshot shows it.
 LOCK: LiteralString = """
-SELECT asked.brand, asked.address_key, c.blocked, c.revision
+SELECT asked.brand, asked.address_key, c.blocked, c.revision, c.dead_at
   FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS asked (brand, address_key),
-       LATERAL (SELECT blocked, revision FROM consent
+       LATERAL (SELECT blocked, revision, dead_at FROM consent
                  WHERE cell = %(cell)s::int2 AND brand = asked.brand
                    AND channel = %(channel)s::channel AND address_key = asked.address_key
                  LIMIT 1 FOR NO KEY UPDATE) AS c
+"""
+# Purpose: let addresses that were called dead be sent to again.
+REVIVE: LiteralString = """
+UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0
+  FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS k (brand, address_key)
+ WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
+   AND c.address_key = k.address_key AND c.dead_at IS NOT NULL
 """
 _OPT_OUT: LiteralString = """
 WITH changed AS (
@@ -75,15 +82,18 @@ class Status:
 
 
 async def lock(
-    conn: Conn, keys: Iterable[tuple[str, bytes]], *, cell: int, channel: Channel
+    conn: Conn, people: Mapping[tuple[str, bytes], datetime | None], *, cell: int, channel: Channel
 ) -> dict[tuple[str, bytes], Consent]:
     """Lock the consent rows of (brand, address key) pairs, made if missing; return what they say.
+
+    people: since when each address is registered, where that is known. One that died before lives
+    again: it is another registration.
 
     In two statements, and before deciding: any other order lets an opt-out slip that committed
     first. Once for all that one transaction begins, in the keys' order: in parts, two
     transactions could wait for each other in a circle.
     """
-    ordered = sorted(set(keys))
+    ordered = sorted(people)
     parameters = {
         "cell": cell,
         "channel": channel,
@@ -92,10 +102,32 @@ async def lock(
     }
     await conn.execute(MEET, parameters)
     cursor = await conn.execute(LOCK, parameters)
-    return {
-        (brand, address_key): Consent(blocked, revision)
-        for brand, address_key, blocked, revision in await cursor.fetchall()
+    found = {
+        (brand, address_key): Consent(*said)
+        for brand, address_key, *said in await cursor.fetchall()
     }
+    anew = [key for key, said in found.items() if _is_after(people[key], said.dead_at)]
+    await revive(conn, anew, cell=cell, channel=channel)
+    return found | {key: replace(found[key], dead_at=None) for key in anew}
+
+
+async def revive(
+    conn: Conn, keys: Iterable[tuple[str, bytes]], *, cell: int, channel: Channel
+) -> None:
+    """Take back that addresses are dead; their rows are locked by this transaction."""
+    ordered = sorted(set(keys))
+    parameters = {
+        "cell": cell,
+        "channel": channel,
+        "brands": [brand for brand, _ in ordered],
+        "address_keys": [address_key for _, address_key in ordered],
+    }
+    if ordered:
+        await conn.execute(REVIVE, parameters)
+
+
+def _is_after(since: datetime | None, dead_at: datetime | None) -> bool:
+    return since is not None and dead_at is not None and since > dead_at
 
 
 async def opt_out(

@@ -65,7 +65,8 @@ WITH answered AS (
       AS n
 ), delivered AS (
     INSERT INTO delivery (cell, id, tenant_id, channel, criticality, brand, program, not_before,
-                          expires_at, reason, resend_after_s, state, address_key)
+                          expires_at, reason, resend_after_s, registered_at, state,
+                          address_key)
     SELECT %(cell)s::int2, d.*
       FROM ROWS FROM (
         unnest(%(d_delivery_id)s::uuid[]), unnest(%(d_tenant_id)s::int4[]),
@@ -73,6 +74,7 @@ WITH answered AS (
         unnest(%(d_brand)s::text[]), unnest(%(d_program)s::text[]),
         unnest(%(d_not_before)s::timestamptz[]), unnest(%(d_expires_at)s::timestamptz[]),
         unnest(%(d_reason)s::text[]), unnest(%(d_resend_after_s)s::int4[]),
+        unnest(%(d_registered_at)s::timestamptz[]),
         unnest(%(d_state)s::delivery_state[]), address_keys(%(d_address)s::text[])) AS d
 ), waiting AS (
     INSERT INTO standby (cell, delivery_id, lane)
@@ -81,9 +83,10 @@ WITH answered AS (
                   %(d_state)s::delivery_state[]) AS s (delivery_id, lane, state)
      WHERE s.state = 'standby'
 ), kept AS (
-    INSERT INTO content (cell, delivery_id, address, body)
+    INSERT INTO content (cell, delivery_id, address, body, more)
     SELECT %(cell)s::int2, c.*
-      FROM unnest(%(d_delivery_id)s::uuid[], %(d_address)s::text[], %(d_body)s::text[]) AS c
+      FROM unnest(%(d_delivery_id)s::uuid[], %(d_address)s::text[], %(d_body)s::text[],
+                  %(d_more)s::text[]) AS c
 )
 INSERT INTO job (cell, delivery_id, channel, criticality, lane, due, attempts, tries)
 SELECT %(cell)s::int2, j.delivery_id, j.channel, j.criticality, j.lane, coalesce(j.due, now()),

@@ -55,14 +55,15 @@ SELECT j.delivery_id, j.attempts, j.tries, j.criticality, j.place::text, j.due, 
 # one day.
 FACTS: LiteralString = """
 SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
-       d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL
+       d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL, c.more,
+       d.registered_at
   FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
        LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
-                       cancel_requested_at
+                       cancel_requested_at, registered_at
                   FROM delivery_{month}
                  WHERE cell = %(cell)s::int2 AND id = u.delivery_id
                  LIMIT 1) AS d
-       LEFT JOIN LATERAL (SELECT address, body
+       LEFT JOIN LATERAL (SELECT address, body, more
                             FROM content_{day}
                            WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
                            LIMIT 1) AS c ON true

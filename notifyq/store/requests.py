@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from notifyq.domain.asking import Planned
+from notifyq.domain.content import kept
 from notifyq.domain.idempotency import ACCEPTED_STATUS
 from notifyq.domain.states import Reason, State
 
@@ -60,11 +61,13 @@ class DeliveryRow:
     program: str
     address: str
     body: str
+    more: str | None
     due: datetime | None  # None: at once, by the database's clock
     not_before: datetime | None
     expires_at: datetime
     reason: str | None
     resend_after_s: int | None
+    registered_at: datetime | None
     state: str
 
 
@@ -109,12 +112,13 @@ def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
             ask.brand,
             ask.category.program,
             part.address,
-            part.body,
+            *kept(part.content),
             due,
             ask.not_before,
             ask.expires_at,
             Reason.EARLIER_CHANNEL if part.standby else planned.reason,
             ask.category.resend_after_s,
+            part.registered_at,
             State.STANDBY if part.standby else State.PENDING,
         )
         for place in places

@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from notifyq.domain.asking import Ask, Part, Planned, planned_as
+from notifyq.domain.content import Content, kept, read_kept
 from notifyq.domain.model import Category, Channel, MessageClass
 
-VERSION = 1
+VERSION = 2
 
 
 class BadAsk(Exception):
@@ -23,8 +24,8 @@ class BadAsk(Exception):
 def pack(planned: Planned, answer: bytes) -> bytes:
     """Return a planned request and the answer to it as bytes."""
     ask = planned.ask
-    bodies = list(dict.fromkeys(part.body for part in ask.parts))  # mostly one, for all of them
-    places = {body: place for place, body in enumerate(bodies)}
+    contents = list({id(part.content): part.content for part in ask.parts}.values())  # mostly one
+    places = {id(content): place for place, content in enumerate(contents)}
     content = {
         "version": VERSION,
         "notification_id": planned.notification_id.hex,
@@ -42,8 +43,19 @@ def pack(planned: Planned, answer: bytes) -> bytes:
         "not_before": ask.not_before and ask.not_before.isoformat(),
         "expires_at": ask.expires_at.isoformat(),
         "recipients": ask.recipients,
-        "bodies": bodies,
-        "parts": [[p.channel, p.lane, p.address, places[p.body], p.standby] for p in ask.parts],
+        "widths": ask.widths,
+        "contents": [kept(content) for content in contents],
+        "parts": [
+            [
+                p.channel,
+                p.lane,
+                p.address,
+                places[id(p.content)],
+                p.standby,
+                p.registered_at and p.registered_at.isoformat(),
+            ]
+            for p in ask.parts
+        ],
     }
     return json.dumps(content, separators=(",", ":")).encode()
 
@@ -52,7 +64,9 @@ def unpack(stored: bytes) -> tuple[Planned, bytes]:
     """Return what was packed; BadAsk if it cannot be read."""
     try:
         content = json.loads(stored)
-        if content["version"] != VERSION:
+        if content["version"] == 1:
+            content = _from_1(content)
+        elif content["version"] != VERSION:
             raise BadAsk(f"version {content['version']} is not known here")
         return _planned(content), content["answer"].encode()
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -76,17 +90,37 @@ def _planned(content: dict[str, Any]) -> Planned:
         parts=tuple(_parts(content)),
         warnings=(),  # they are in the answer
         recipients=content["recipients"],
+        widths=tuple(content["widths"]),
     )
     return planned_as(ask, UUID(content["notification_id"]), held=content["held"])
 
 
 def _category(content: dict[str, Any]) -> Category:
-    return Category(**{**content, "message_class": MessageClass(content["message_class"])})
+    routes = {Channel(channel): tuple(names) for channel, names in content["routes"].items()}
+    message_class = MessageClass(content["message_class"])
+    return Category(**{**content, "message_class": message_class, "routes": routes})
 
 
 def _parts(content: dict[str, Any]) -> list[Part]:
-    bodies = content["bodies"]
-    return [
-        Part(Channel(channel), lane, address, bodies[place], standby)
-        for channel, lane, address, place, standby in content["parts"]
-    ]
+    contents: dict[tuple[Channel, int], Content] = {}  # one object for all who get the same
+    parts = []
+    for name, lane, address, place, standby, since in content["parts"]:
+        channel = Channel(name)
+        if (channel, place) not in contents:
+            contents[channel, place] = read_kept(channel, *content["contents"][place])
+        registered_at = since and datetime.fromisoformat(since)
+        said = contents[channel, place]
+        parts.append(Part(channel, lane, address, said, standby, registered_at))
+    return parts
+
+
+def _from_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew text messages only."""
+    contents = [[body, None] for body in content["bodies"]]
+    return {
+        **content,
+        "contents": contents,
+        "widths": [],
+        "category": {**content["category"], "routes": {}},
+        "parts": [[*part, None] for part in content["parts"]],
+    }

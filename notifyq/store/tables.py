@@ -100,11 +100,12 @@ delivery = _table(
     "delivery",
     "criticality smallint, tenant_id integer, *id uuid, channel channel, state state, "
     "expires_at time, not_before time?, changed_at time, brand text, program text, "
-    "address_key bytea, reason text?, resend_after_s integer?, cancel_requested_at time?",
+    "address_key bytea, reason text?, resend_after_s integer?, cancel_requested_at time?, "
+    "registered_at time?",
 )
 content = _table(
     "content",
-    "*delivery_id uuid, address text, body text",
+    "*delivery_id uuid, address text, body text, more text?",
 )
 
 # ----------------------------------------------------------------------------------- due
@@ -147,6 +148,11 @@ receipt = _table(
     "*delivery_id uuid, *number smallint, rank smallint, *provider text, *provider_id text, "
     "*status text, code text?, received_at time",
 )
+inbound = _table(
+    "inbound",
+    "*provider text, *provider_id text, sender text, receiver text, body text, "
+    "written_at time?, received_at time",
+)
 outbox = _table(
     "outbox",
     "tenant_id integer, *id uuid, about uuid, kind text",
@@ -173,7 +179,7 @@ lane = _table(
 consent = _table(
     "consent",
     "*brand text, *channel channel, *address_key bytea, blocked boolean, revision bigint, "
-    "changed_at time",
+    "changed_at time, dead_at time?, dead_code text?, soft_bounces smallint",
 )
 consent_event = _table(
     "consent_event",

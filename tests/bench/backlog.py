@@ -15,6 +15,7 @@ from uuid import UUID
 
 from notifyq.bootstrap.accounts import CELL
 from notifyq.domain.asking import Ask, Part
+from notifyq.domain.content import SmsContent
 from notifyq.domain.model import Category, Channel
 from notifyq.entrypoints.api.asks import render_accepted
 from notifyq.services.accept import accept
@@ -96,6 +97,6 @@ def _ask(ground: Ground, n: int) -> Ask:
         metadata=None,
         not_before=None,
         expires_at=datetime.now(UTC) + timedelta(seconds=CATEGORY.expires_in_s),
-        parts=(Part(Channel.SMS, ground.lane.id, f"+1{2_000_000_000 + n}", BODY),),
+        parts=(Part(Channel.SMS, ground.lane.id, f"+1{2_000_000_000 + n}", SmsContent(BODY)),),
         warnings=(),
     )

@@ -13,10 +13,20 @@ from uuid import uuid4
 
 from notifyq.bootstrap.accounts import CELL
 from notifyq.cli.output import log_to_stderr, running
-from notifyq.config import SANDBOX, SANDBOX_SETTLE_WINDOW_S, SANDBOX_TIMEOUT_S, Settings
-from notifyq.domain.model import Channel, DoubtRules, Lane, Message, Post, Receipt
+from notifyq.config.settings import SANDBOX, SANDBOX_SETTLE_WINDOW_S, SANDBOX_TIMEOUT_S, Settings
+from notifyq.domain.content import Content
+from notifyq.domain.message import Message, Sender
+from notifyq.domain.model import Channel, DoubtRules, Lane, Post
 from notifyq.domain.outcome import Accepted, Outcome
-from notifyq.domain.provider import BadCallback, BadSignature, Callback
+from notifyq.domain.provider import (
+    BadCallback,
+    Callback,
+    Check,
+    LookUpFailed,
+    Reading,
+    Seen,
+    Sought,
+)
 from notifyq.entrypoints.worker.lane import LaneWorker
 from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
@@ -29,7 +39,7 @@ class AtOnce:
 
     def __init__(self, jobs: int, warm: int, stop: asyncio.Event) -> None:
         """Say so at `warm` sends; set `stop` at `jobs`."""
-        self.name = SANDBOX[Channel.SMS]
+        self.name = SANDBOX[Channel.SMS][0]
         self._jobs, self._warm, self._stop = jobs, warm, stop
         self._sent = 0
 
@@ -42,9 +52,21 @@ class AtOnce:
             self._stop.set()
         return Accepted(f"SM{self._sent:032x}")
 
-    def read_callback(self, callback: Callback) -> Receipt | BadSignature | BadCallback:
+    def refusal(self, content: Content) -> str | None:
+        """Refuse nothing."""
+        return None
+
+    async def look_up(self, sought: Sought, *, timeout_s: float) -> Seen | LookUpFailed:
+        """Have no list."""
+        return LookUpFailed("no_list")
+
+    async def read_callback(self, callback: Callback) -> Reading:
         """Know none."""
         return BadCallback("there are none here")
+
+    async def check(self, *, timeout_s: float) -> list[Check]:
+        """Have nothing to check."""
+        return []
 
     async def close(self) -> None:
         """Close nothing."""
@@ -59,11 +81,14 @@ async def main(url: str, lane: int, jobs: int, warm: int, in_flight: int) -> Non
     async with await db.connect(url, autocommit=True) as conn:
         await clock.set_by(conn)
     worker = LaneWorker(
-        Post(CELL, Lane(lane, Channel.SMS, SANDBOX[Channel.SMS]), uuid4(), "default", 0, 15.0),
+        Post(CELL, Lane(lane, Channel.SMS, SANDBOX[Channel.SMS][0]), uuid4(), "default", 0, 15.0),
         AtOnce(jobs, warm, stop),
         LaneRules(
             SendRules(
-                SANDBOX_TIMEOUT_S, f"{settings.public_url}/callbacks/x", lambda *_: "+15005550006"
+                Channel.SMS,
+                SANDBOX_TIMEOUT_S,
+                f"{settings.public_url}/callbacks/x",
+                lambda *_: Sender("+15005550006"),
             ),
             SettleRules(DoubtRules(SANDBOX_SETTLE_WINDOW_S), settings.retention.dedupe_memory_days),
             in_flight,

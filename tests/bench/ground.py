@@ -17,7 +17,7 @@ import psycopg
 from notifyq import migrate
 from notifyq.bootstrap.accounts import CELL
 from notifyq.cli.tenants import SCOPES, make_key
-from notifyq.config import SANDBOX
+from notifyq.config.settings import SANDBOX
 from notifyq.domain.model import Channel, Lane
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.store import db, lanes, tenants
@@ -124,9 +124,9 @@ def ground() -> Iterator[Ground]:
 async def _furnish(url: str) -> tuple[int, str, Lane]:
     async with await db.connect(url, autocommit=True) as conn:
         await tenants.create(conn, cell=CELL, name=TENANT, brand=TENANT, actor="bench")
-        found = await lanes.ensure(conn, [(Channel.SMS, SANDBOX[Channel.SMS])], cell=CELL)
+        found = await lanes.ensure(conn, [(Channel.SMS, SANDBOX[Channel.SMS][0])], cell=CELL)
         cursor = await conn.execute("SELECT id FROM tenant")
         row = await cursor.fetchone()
     assert row is not None
     key = await make_key(url, tenant=TENANT, test=True, scopes=SCOPES, by="bench")
-    return row[0], key, found[Channel.SMS, SANDBOX[Channel.SMS]]
+    return row[0], key, found[Channel.SMS, SANDBOX[Channel.SMS][0]]

@@ -29,8 +29,8 @@ from notifyq.cli import posting
 from notifyq.cli.ndjson import LINE_BYTES_MAX
 from notifyq.cli.send import send
 from notifyq.cli.tenants import SCOPES, make_key
+from notifyq.config.read import load
 from notifyq.entrypoints.api.app import create_app
-from notifyq.read_config import load
 from notifyq.store import db, tenants
 
 SAMPLES = Path(migrate.__file__).with_name("samples")

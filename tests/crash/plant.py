@@ -21,7 +21,7 @@ import psycopg
 
 from notifyq.cli.tenants import SCOPES
 from notifyq.domain import ids
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from notifyq.sandbox.twilio.rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
 
 PATIENCE_S = 60.0
 TIMEOUT_S, LEASE_S = 4, 9

@@ -27,6 +27,9 @@ SHOWS = {
     "a lost answer is taken for a refusal": ("deliver |", "reply_lost"),
     "the answer does not wait for the commit": ("accept |", "commit"),
     "what it knows it began is disowned too": ("disown_beside |",),
+    "a text to us is thanked for before it is kept": ("written_to_us |", "commit", "break_before"),
+    "an answer that is not yes calls the address dead": ("deliver |", "reply_lost"),
+    "a redrive leaves the mark on the address": ("redrive |", "kill_after"),
 }
 CASES_MAX, ROUNDS = 30, 3
 

@@ -6,11 +6,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from notifyq.cli.tenants import SCOPES
+from notifyq.config.account import AccountSettings
+from notifyq.config.vendors import VENDORS
 from notifyq.domain.glossary import REASONS, STATES
 from notifyq.domain.states import AT_REST, ATTEMPT, DELIVERY, AttemptOutcome, State
 from notifyq.entrypoints.api.problems import KINDS
-from notifyq.sandbox.twilio_rules import MAGIC
+from notifyq.sandbox.magic import KINDS as MAGIC_KINDS
+from notifyq.sandbox.magic import SUFFIXES
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -45,8 +50,8 @@ def reasons() -> str:
 
 def magic() -> str:
     """Every magic recipient."""
-    rows = [f"| `+1 … 555 {suffix}` | {meaning} |" for suffix, (_, meaning) in MAGIC.items()]
-    return "\n".join(["| number | what the sandbox does |\n|---|---|", *rows])
+    rows = [f"| `555 {n}` | `{kind}` | {MAGIC_KINDS[kind]} |" for n, kind in SUFFIXES.items()]
+    return "\n".join(["| number | mail | what the sandbox does |\n|---|---|---|", *rows])
 
 
 def scopes() -> str:
@@ -73,6 +78,24 @@ def attempts() -> str:
     return "\n".join(["| outcome | may still become |\n|---|---|", *rows])
 
 
+def vendors() -> str:
+    """What an account at each vendor needs, and what it may set beside what all may."""
+    rows = []
+    for name, kind in VENDORS.items():
+        fields = {n: f for n, f in kind.model_fields.items() if n != "vendor"}
+        needs = [f"`{n}`" for n, field in fields.items() if field.is_required()]
+        own = [n for n in fields if n not in AccountSettings.model_fields]
+        may = [_may(n, fields[n]) for n in own if not fields[n].is_required()]
+        row = (f"`{name}`", kind.CHANNEL, ", ".join(needs), ", ".join(may))
+        rows.append("| " + " | ".join(row) + " |")
+    return "\n".join(["| vendor | channel | needs | may set (default) |\n|---|---|---|---|", *rows])
+
+
+def _may(name: str, field: FieldInfo) -> str:
+    shown = field.get_default(call_default_factory=True)
+    return f"`{name}`" + (f" (`{shown}`)" if isinstance(shown, str | float) else "")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "problems": problems,
     "states": states,
@@ -81,6 +104,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "attempts": attempts,
     "magic": magic,
     "scopes": scopes,
+    "vendors": vendors,
 }
 
 

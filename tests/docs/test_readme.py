@@ -5,12 +5,12 @@ import re
 import click
 
 from notifyq.cli import main
-from notifyq.config import (
+from notifyq.config.settings import (
     CategorySettings,
-    ProviderSettings,
     SenderSettings,
     Settings,
 )
+from notifyq.config.vendors import VENDORS
 from notifyq.domain.glossary import REASONS, STATES
 from notifyq.domain.retention import Retention
 from notifyq.domain.states import Reason, State
@@ -32,7 +32,7 @@ def test_every_state_and_reason_is_explained() -> None:
 def test_every_setting_is_in_the_readme() -> None:
     names = [
         *(field.alias or name for name, field in CategorySettings.model_fields.items()),
-        *ProviderSettings.model_fields,
+        *(name for vendor in VENDORS.values() for name in vendor.model_fields),
         *SenderSettings.model_fields,
         *Retention.__dataclass_fields__,
     ]

@@ -5,14 +5,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyq.domain.asking import PHASE_RECIPIENTS, Ask, Part, in_turn, operation_of, phase, plan
+from notifyq.domain.asking import (
+    PHASE_RECIPIENTS,
+    Ask,
+    Part,
+    in_turn,
+    operation_of,
+    phase,
+    plan,
+    recipients_before,
+)
+from notifyq.domain.content import SmsContent
 from notifyq.domain.idempotency import after_recipients, recipients_done
 from notifyq.domain.ids import delivery_id
 from notifyq.domain.model import Category, Channel
 from notifyq.domain.states import Reason
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-PART = Part(Channel.SMS, 1, "+14155550123", "hello")
+PART = Part(Channel.SMS, 1, "+14155550123", SmsContent("hello"))
 
 
 def ask(recipients: int | None = None, width: int = 1, not_before: datetime | None = None) -> Ask:
@@ -31,6 +41,7 @@ def ask(recipients: int | None = None, width: int = 1, not_before: datetime | No
         parts=(PART,) * (width * (recipients or 1)),
         warnings=(),
         recipients=recipients,
+        widths=(width,) * recipients if recipients else (),
     )
 
 
@@ -55,6 +66,14 @@ def test_a_delivery_of_a_list_has_the_number_of_its_place() -> None:
     planned = plan(ask(10_000, 2), NOW, 1)
     for place in (0, 1, 2, 19_999):
         assert planned.delivery_ids[place] == delivery_id(planned.notification_id, place + 1)
+
+
+def test_recipients_may_have_more_or_less_parts_than_others() -> None:
+    wanted = replace(ask(3, 2), widths=(1, 4, 1))
+    planned = plan(wanted, NOW, 1)
+    assert phase(planned, 0) == range(6)
+    assert phase(planned, 1) == range(1, 6)
+    assert [recipients_before(wanted, place) for place in range(7)] == [0, 1, 1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("after_s", "reason"), [(-1, None), (0, None), (1, Reason.NOT_BEFORE)])

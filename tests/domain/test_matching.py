@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifyq.domain import matching
-from notifyq.domain.matching import LAG, SKEW, Maker, Unclear, match
+from notifyq.domain.matching import LAG, SKEW, Maker, Unclear
 from notifyq.domain.provider import Sighting
 from tests.store.helpers import instead
 
@@ -13,6 +13,10 @@ BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEND_BY = BEGAN + timedelta(seconds=35)
 SECOND = timedelta(seconds=1)
 OWN = Maker(None, BEGAN, SEND_BY)
+
+
+def match(found: list[Sighting], own: Maker, others: list[Maker]) -> Sighting | Unclear:
+    return matching.match(found, own, others, reference="ours")
 
 
 def seen(name: str, at: datetime = BEGAN) -> Sighting:

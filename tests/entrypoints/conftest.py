@@ -30,7 +30,9 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from notifyq.bootstrap.accounts import CELL, NewId, accounts, provider_of, sender_of, wanted_lanes
 from notifyq.bootstrap.api import api_parts
 from notifyq.cli.tenants import make_key
-from notifyq.config import EnvSecret, ProviderSettings, SenderSettings, Settings
+from notifyq.config.fields import EnvSecret
+from notifyq.config.settings import SenderSettings, Settings
+from notifyq.config.vendors import TwilioSettings
 from notifyq.domain.ids import read_public_id
 from notifyq.domain.model import Category, Channel, DoubtRules, MessageClass, Post, Ready
 from notifyq.domain.outcome import Outcome
@@ -42,7 +44,7 @@ from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.sandbox import app as sandbox_app
 from notifyq.sandbox.record import Record
-from notifyq.sandbox.twilio_rules import AUTH_TOKEN, Account
+from notifyq.sandbox.twilio.rules import AUTH_TOKEN, Account
 from notifyq.services.deliver import Turn, begin_due
 from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store import db, lanes, tenants
@@ -68,8 +70,8 @@ def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def settings_for(database_url: str) -> Settings:
     """Settings with a category of each class, on a database."""
 
-    def account(sid: str, variable: str) -> ProviderSettings:
-        return ProviderSettings(
+    def account(sid: str, variable: str) -> TwilioSettings:
+        return TwilioSettings(
             vendor="twilio",
             base_url="http://127.0.0.1:9",
             account_sid=sid,
@@ -564,7 +566,9 @@ class Rig:
         if clock is None:
             clock = db.DatabaseClock()
         callback_url = f"{self.settings.public_url}/callbacks/{lane}"
-        rules = SendRules(timeout_s, callback_url, partial(sender_of, self.settings, lane))
+        rules = SendRules(
+            Channel.SMS, timeout_s, callback_url, partial(sender_of, self.settings, lane)
+        )
         return LaneWorker(
             post,
             provider,

@@ -75,8 +75,8 @@ BAD = [
     Bad("recipient missing", "/recipient", "is required", {"recipient": ...}),
     Bad("category missing", "/category", "is required", {"category": ...}),
     Bad("content missing", "/content", "is required", {"content": ...}),
-    Bad("phone missing", "/recipient/phone", "is required", {"recipient": {"id": "u"}}),
-    Bad("sms missing", "/content/sms", "is required", {"content": {}}),
+    Bad("no address", "/recipient", "needs an address", {"recipient": {"id": "u"}}),
+    Bad("no content", "/content", "says nothing", {"content": {}}),
     Bad("sms body missing", "/content/sms/body", "is required", {"content": {"sms": {}}}),
     Bad("two faults at once", "/recipient", "is required", {"recipient": ..., "nope": 1}, ("/nope",)),  # noqa: E501
     Bad("recipient is a text", "/recipient", "", {"recipient": "user_42"}),
@@ -124,8 +124,8 @@ BAD = [
     # which way
     Bad("no channels", "/channels", "at least 1", {"channels": []}),
     Bad("unknown channel", "/channels/0", "sms", {"channels": ["pigeon"]}),
-    Bad("channel not there yet", "/channels/0", "sms", {"channels": ["email"]}),
-    Bad("a channel twice", "/channels", "at most 1", {"channels": ["sms", "sms"]}),
+    Bad("a channel without content", "/content/email", "channels names it", {"channels": ["email"]}, ("/recipient/email",)),  # noqa: E501
+    Bad("a channel twice", "/channels", "names sms twice", {"channels": ["sms", "sms"]}),
     Bad("channel in capitals", "/channels/0", "sms", {"channels": ["SMS"]}),
     # what kind
     Bad("empty category", "/category", "like order.shipped", {"category": ""}),

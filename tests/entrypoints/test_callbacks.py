@@ -437,7 +437,7 @@ async def test_a_callback_is_read_up_to_the_limit_of_a_body(
 ) -> None:
     ready = await begun()
     async with stores_nothing():
-        answer = await callback(client, reference(ready), "sent", sent=b"a=" + b"x" * 65_535)
+        answer = await callback(client, reference(ready), "sent", sent=b"a=" + b"x" * 1_048_575)
     problem(answer, 413, "body_too_large")
 
 

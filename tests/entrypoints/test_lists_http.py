@@ -74,7 +74,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no list": (asking({"phone": PHONE}), "/recipients", "list"),
     "null": (asking(None), "/recipients", "list"),
     "no object": (asking(at(17, PHONE)), "/recipients/17", ""),
-    "no phone": (asking(at(17, {})), "/recipients/17/phone", "is required"),
+    "no address": (asking(at(17, {})), "/recipients/17", "needs an address"),
     "a bad phone": (asking(at(17, {"phone": "12"})), "/recipients/17/phone", ""),
     "a bad zone": (
         asking(at(3, {"phone": PHONE, "time_zone": "Mars"})),

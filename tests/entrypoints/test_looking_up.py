@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from notifyq.bootstrap.accounts import accounts
-from notifyq.config import SANDBOX
-from notifyq.domain.model import Category, Channel, DoubtRules, Message
+from notifyq.config.settings import SANDBOX
+from notifyq.domain.message import Message
+from notifyq.domain.model import Category, Channel, DoubtRules
 from notifyq.domain.outcome import InDoubt, Outcome
 from notifyq.domain.provider import LookUpFailed, Seen, Sighting, Sought
 from notifyq.entrypoints.worker import looking_up
-from notifyq.providers.twilio import Twilio
+from notifyq.providers.twilio.client import Twilio
 from notifyq.providers.wire import Wire
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, AUTH_TOKEN
+from notifyq.sandbox.twilio.rules import ACCOUNT_SID, AUTH_TOKEN
 from notifyq.store import db
 
 SOON = DoubtRules(60.0, (0.3, 0.3, 0.6, 1.0, 1.0, 2.0, 3.0, 4.0))
@@ -131,6 +133,7 @@ async def test_a_look_up_does_not_wait_for_a_sends_place(
         account_sid=ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
         wire=Wire(max_in_flight=room),
+        now=lambda: datetime.now(UTC),
     )
     await rig.script("hold_before_accept", match={"body_contains": "hang"}, times=None)
     await silent(rig)
@@ -256,5 +259,5 @@ def test_the_sandboxs_window_is_not_over_before_a_resend(
 ) -> None:
     again = Category("login.code", resend_after_s=resend_after_s)
     changed = settings.model_copy(update={"categories": {"login.code": again}})
-    (sandbox,) = [a for a in accounts(changed) if a.name == SANDBOX[Channel.SMS]]
+    (sandbox,) = [a for a in accounts(changed) if a.name == SANDBOX[Channel.SMS][0]]
     assert sandbox.doubt.settle_window_s == window_s

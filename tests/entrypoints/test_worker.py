@@ -15,7 +15,8 @@ import pytest
 
 from notifyq import migrate
 from notifyq.domain import ids
-from notifyq.domain.model import DoubtRules, Message
+from notifyq.domain.message import Message
+from notifyq.domain.model import DoubtRules
 from notifyq.domain.outcome import Accepted, Outcome
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.entrypoints.worker import lane as lane_module
@@ -350,7 +351,7 @@ async def test_a_provider_client_with_a_bug_stops_neither_its_lane_nor_the_rest(
     """Whether bytes left is not known: the lease will put that one attempt in doubt."""
 
     async def work(message: Message) -> Outcome:
-        if message.body == "bug":
+        if message.content.body == "bug":
             raise KeyError("a bug")
         return Accepted(SID)
 
@@ -485,7 +486,7 @@ class Fake:
     async def send(self, message: Message, *, timeout_s: float) -> Outcome:
         return await self.work(message)
 
-    def read_callback(self, callback: object) -> Any:
+    async def read_callback(self, callback: object) -> Any:
         raise NotImplementedError
 
     async def close(self) -> None:

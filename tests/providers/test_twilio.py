@@ -1,17 +1,20 @@
-"""Twilio's answers and callbacks, each code of the table, and real sends to the sandbox."""
+"""Twilio's answers, each code of the table, the request, the check, and sends to the sandbox."""
 
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from notifyq.domain.model import Message, Receipt
+from notifyq.domain.content import PushContent, SmsContent
+from notifyq.domain.message import Message, Sender
 from notifyq.domain.outcome import (
     Accepted,
     InDoubt,
@@ -22,22 +25,25 @@ from notifyq.domain.outcome import (
     Refused,
     Throttled,
 )
-from notifyq.domain.provider import BadCallback, BadSignature, Callback, Provider
-from notifyq.providers.twilio import ANSWERS, Twilio
-from notifyq.providers.twilio_callback import RANKS
+from notifyq.domain.provider import Check, Provider
+from notifyq.providers.twilio.client import ANSWERS, Twilio
 from notifyq.providers.wire import Answer, Lost, NeverLeft, Wire
 from notifyq.sandbox.app import create_app, start
 from notifyq.sandbox.record import Record
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from notifyq.sandbox.twilio.rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
 
 SID = "SM" + "0a" * 16
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+BODY = "Größe & 50 % + €"
 MESSAGE = Message(
     reference="ref",
+    collapse_id="collapse",
     to="+14155550100",
-    sender=SENDER,
-    body="Größe & 50 % + €",
+    sender=Sender(SENDER),
+    content=SmsContent(BODY),
     callback_url="http://127.0.0.1:9/callbacks/sms?reference=ref",
     validity_s=600,
+    expires_at=NOW + timedelta(seconds=600),
 )
 
 
@@ -56,9 +62,20 @@ class FakeWire(Wire):
         return self.result
 
 
-def twilio(wire: Wire, base_url: str = "https://api.twilio.com", token: str = AUTH_TOKEN) -> Twilio:
+def twilio(
+    wire: Wire,
+    base_url: str = "https://api.twilio.com",
+    token: str = AUTH_TOKEN,
+    **more: Any,
+) -> Twilio:
     return Twilio(
-        name="sms", base_url=base_url, account_sid=ACCOUNT_SID, auth_token=token, wire=wire
+        name="sms",
+        base_url=base_url,
+        account_sid=ACCOUNT_SID,
+        auth_token=token,
+        wire=wire,
+        now=lambda: NOW,
+        **more,
     )
 
 
@@ -179,37 +196,19 @@ async def test_the_request_is_the_form_that_twilio_documents(asked: int, sent: i
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert dict(parse_qsl(request.read().decode("ascii"), strict_parsing=True)) == {
         "To": MESSAGE.to,
-        "From": MESSAGE.sender,
-        "Body": MESSAGE.body,
+        "From": SENDER,
+        "Body": BODY,
         "StatusCallback": MESSAGE.callback_url,
         "ValidityPeriod": str(sent),
     }
 
 
-FORM = {
-    "MessageSid": SID,
-    "MessageStatus": "delivered",
-    "To": "+14155550100",
-    "Empty": "",
-    "Ünï": "çödé +&=%",
-}
-URL = "https://notify.example.com/callbacks/sms?a=b%2Fc&reference=ref"
-
-
-def callback(
-    url: str = URL, form: dict[str, str] | None = None, *, signed: str | None = None
-) -> Callback:
-    fields = FORM if form is None else form
-    signature = RequestValidator(AUTH_TOKEN).compute_signature(signed or url, fields)
-    headers = {
-        "x-twilio-signature": signature,
-        "content-type": "application/x-www-form-urlencoded; charset=UTF-8",
-    }
-    return Callback(url, headers, urlencode(fields).encode())
-
-
-def read(what: Callback) -> Receipt | BadSignature | BadCallback:
-    return twilio(FakeWire(Lost("x"))).read_callback(what)
+async def test_what_is_no_text_message_is_not_sent() -> None:
+    wire = FakeWire(Lost("x"))
+    push = replace(MESSAGE, content=PushContent("title", "body"))
+    outcome = await twilio(wire).send(push, timeout_s=1)
+    assert outcome == Misconfigured("not_a_text_message")
+    assert wire.requests == []
 
 
 def test_the_client_is_a_provider() -> None:
@@ -217,97 +216,106 @@ def test_the_client_is_a_provider() -> None:
     assert provider.name == "sms"
 
 
-def test_a_signed_callback_is_a_receipt() -> None:
-    assert read(callback()) == Receipt("ref", SID, "delivered", 5, None)
-    failed = {**FORM, "MessageStatus": "undelivered", "ErrorCode": "30003"}
-    assert read(callback(form=failed)) == Receipt("ref", SID, "undelivered", 4, "30003")
+# ----------------------------------------------------------------- Twilio's own description
+
+SPEC = Path(__file__).parents[3] / "shared" / "specs" / "twilio_messages_subset.json"
+LIST = "/2010-04-01/Accounts/{AccountSid}/Messages.json"
 
 
-@pytest.mark.parametrize("called", ["", ":443", ":80", ":8443"])
-@pytest.mark.parametrize("signed", ["", ":443", ":80", ":8443"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_ports_are_read_as_twilios_own_validator_reads_them(
-    scheme: str, called: str, signed: str
-) -> None:
-    url = f"{scheme}://notify.example.com{called}/cb?reference=ref"
-    signed_url = f"{scheme}://notify.example.com{signed}/cb?reference=ref"
-    what = callback(url, signed=signed_url)
-    oracle = RequestValidator(AUTH_TOKEN).validate(url, FORM, what.headers["x-twilio-signature"])
-    assert isinstance(read(what), Receipt) is oracle
-
-
-def test_the_known_vector_holds() -> None:
-    form = {
-        "CallSid": "CA1234567890ABCDE",
-        "Caller": "+14158675309",
-        "Digits": "1234",
-        "From": "+14158675309",
-        "To": "+18005551212",
+def faults_of(form: dict[str, str]) -> list[str]:
+    """What Twilio's OpenAPI document has against a form; a field it does not know is a fault."""
+    jsonschema = pytest.importorskip("jsonschema")
+    if not SPEC.exists():
+        pytest.skip("Twilio's OpenAPI document is not here")
+    document = json.loads(SPEC.read_text())
+    body = document["paths"][LIST]["post"]["requestBody"]["content"]
+    schema = {
+        **body["application/x-www-form-urlencoded"]["schema"],
+        "components": document["components"],
+        "additionalProperties": False,
     }
-    what = Callback(
-        "https://mycompany.com/myapp.php?foo=1&bar=2",
-        {"x-twilio-signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-        urlencode(form).encode(),
-    )
-    found = twilio(FakeWire(Lost("x")), token="12345").read_callback(what)
-    assert found == BadCallback("no reference")  # so the signature held
+    whole = {"integer": lambda text: int(text) if text.lstrip("-").isdigit() else text}
+    kinds = {name: about.get("type") for name, about in schema["properties"].items()}
+    read = {name: whole.get(kinds.get(name, ""), str)(text) for name, text in form.items()}
+    return [error.message for error in jsonschema.Draft7Validator(schema).iter_errors(read)]
+
+
+async def test_the_form_is_what_twilios_own_document_describes() -> None:
+    wire = FakeWire(Lost("x"))
+    await twilio(wire).send(MESSAGE, timeout_s=1)
+    form = dict(parse_qsl(wire.requests[0].read().decode(), strict_parsing=True))
+    assert faults_of(form) == []
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda c: Callback(c.url + "x", c.headers, c.body),
-        lambda c: Callback(c.url.replace("https", "http"), c.headers, c.body),
-        lambda c: Callback(c.url, c.headers, c.body + b"&x=y"),
-        lambda c: Callback(c.url, c.headers, c.body.replace(b"delivered", b"failed")),
-        lambda c: Callback(c.url, {**c.headers, "x-twilio-signature": ""}, c.body),
-        lambda c: Callback(c.url, {**c.headers, "x-twilio-signature": "é"}, c.body),
-        lambda c: Callback(c.url, {}, c.body),
-        lambda c: Callback("https://host:port/?reference=r", c.headers, c.body),
-        lambda c: Callback("https://[::1/?reference=r", c.headers, c.body),
-        lambda c: Callback("https://h/\udc80?reference=r", c.headers, c.body),
-        lambda c: Callback(c.url, c.headers, b""),
+        {"To": None},
+        {"ValidityPeriod": "soon"},
+        {"Statuscallback": "https://notify.example.com/"},
+        {"MessagingServiceSid": "MG1"},
     ],
 )
-def test_a_changed_callback_is_not_believed(change: Callable[[Callback], Callback]) -> None:
-    assert isinstance(read(change(callback())), BadSignature)
+def test_that_document_refuses_a_form_that_is_wrong(change: dict[str, str | None]) -> None:
+    good = {"To": "+14155550100", "From": SENDER, "Body": "b", "ValidityPeriod": "600"}
+    assert faults_of(good) == []
+    form = {name: text for name, text in {**good, **change}.items() if text is not None}
+    assert faults_of(form) != []
+
+
+# ------------------------------------------------------------------------------- the check
+
+DATE = "Mon, 23 Nov 2026 12:00:01 GMT"
+ACTIVE = answer(200, {"sid": ACCOUNT_SID, "status": "active", "type": "Full"}, Date=DATE)
+
+
+async def checked(result: Answer | NeverLeft | Lost) -> list[Check]:
+    wire = FakeWire(result)
+    found = await twilio(wire).check(timeout_s=1)
+    (request,) = wire.requests
+    url = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}.json"
+    assert (request.method, str(request.url)) == ("GET", url)
+    assert not any(AUTH_TOKEN in check.detail for check in found)
+    return found
+
+
+async def test_an_account_that_could_send_passes_every_step() -> None:
+    found = await checked(ACTIVE)
+    assert [(check.name, check.ok) for check in found] == [
+        ("reach", True),
+        ("clock", True),
+        ("credentials", True),
+        ("account", True),
+    ]
+    trial = answer(200, {"status": "active", "type": "Trial"}, Date=DATE)
+    assert "trial" in (await checked(trial))[-1].detail
 
 
 @pytest.mark.parametrize(
-    "body", [b"no form", b'{"a":"b"}', b"a=%zz", b"a=%ff", b"a=\xff", b"&".join([b"a=b"] * 101)]
-)
-def test_a_body_that_is_no_form_is_a_bad_callback(body: bytes) -> None:
-    what = callback()
-    assert read(Callback(what.url, what.headers, body)) == BadCallback("not a form")
-    headers = {**what.headers, "content-type": "application/json"}
-    assert read(Callback(what.url, headers, what.body)) == BadCallback("not a form")
-
-
-@pytest.mark.parametrize(
-    ("url", "form", "reason"),
+    ("result", "steps", "word"),
     [
-        (URL.replace("reference", "ref"), FORM, "no reference"),
-        (URL + "&reference=two", FORM, "no reference"),
-        (URL, {**FORM, "MessageSid": "CA1"}, "no message sid"),
-        (URL, {"MessageStatus": "sent"}, "no message sid"),
-        (URL, {"MessageSid": SID}, "no status that we know"),
-        (URL, {**FORM, "MessageStatus": "canceled"}, "no status that we know"),
+        (NeverLeft("econnrefused"), 1, "nobody listens"),
+        (Lost("timeout"), 1, "firewall"),
+        (answer(200, {"status": "active"}, Date="Mon, 23 Nov 2026 11:50:00 GMT"), 2, "NTP"),
+        (error(401, 20003), 3, "auth_token"),
+        (error(403, 20008), 3, "test credentials"),
+        (error(404, 20404), 3, "account_sid"),
+        (answer(503, b"<html>"), 3, "http_503"),
+        (answer(200, {"status": "suspended"}), 4, "suspended"),
+        (answer(200, {"status": "closed"}), 4, "closed"),
+        (answer(200, {"status": "<b>"}), 4, "no status that we know"),
+        (answer(200, b"<html>"), 4, "no status that we know"),
     ],
 )
-def test_a_signed_callback_that_cannot_be_placed_is_a_bad_one(
-    url: str, form: dict[str, str], reason: str
+async def test_the_check_ends_with_the_step_that_fails(
+    result: Answer | NeverLeft | Lost, steps: int, word: str
 ) -> None:
-    assert read(callback(url, form)) == BadCallback(reason)
+    found = await checked(result)
+    assert [check.ok for check in found] == [True] * (steps - 1) + [False]
+    assert word in found[-1].detail
 
 
-def test_a_later_stage_has_the_higher_rank() -> None:
-    order = ["queued", "sending", "sent", "failed", "delivered", "read"]
-    assert [RANKS[status] for status in order] == [1, 2, 3, 4, 5, 6]
-    assert (RANKS["accepted"], RANKS["undelivered"]) == (1, 4)
-    for status, rank in RANKS.items():
-        assert read(callback(form={**FORM, "MessageStatus": status})) == Receipt(
-            "ref", SID, status, rank, None
-        )
+# ------------------------------------------------------------------------- the real sandbox
 
 
 @pytest.fixture
@@ -343,7 +351,7 @@ async def test_a_send_to_the_sandbox_ends_as_its_recipient_says(sandbox: str, su
     assert found == expected or type(found) is expected
     async with httpx.AsyncClient(base_url=sandbox) as client:
         rows = (await client.get("/sandbox/messages")).json()["data"]
-    assert [(row["reference"], row["body"]) for row in rows] == [("ref", MESSAGE.body)] * count
+    assert [(row["reference"], row["body"]) for row in rows] == [("ref", BODY)] * count
 
 
 async def test_a_send_that_gives_up_during_a_hold_is_in_doubt_and_was_not_accepted(
@@ -359,6 +367,21 @@ async def test_a_send_that_gives_up_during_a_hold_is_in_doubt_and_was_not_accept
                 await asyncio.sleep(0.01)
         assert (await client.get("/sandbox/messages")).json()["data"] == []
     await provider.close()
+
+
+async def test_the_sandboxs_account_is_in_order_and_knows_its_token(sandbox: str) -> None:
+    now = datetime.now(UTC)
+    for token, expected in ((AUTH_TOKEN, [True] * 4), ("x", [True, True, False])):
+        provider = Twilio(
+            name="sms",
+            base_url=f"{sandbox}/twilio",
+            account_sid=ACCOUNT_SID,
+            auth_token=token,
+            wire=Wire(max_in_flight=1),
+            now=lambda: now,
+        )
+        assert [check.ok for check in await provider.check(timeout_s=5)] == expected
+        await provider.close()
 
 
 async def test_a_sandbox_that_is_not_there_was_never_reached() -> None:

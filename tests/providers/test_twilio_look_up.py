@@ -10,18 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
+from notifyq.domain.content import SmsContent
 from notifyq.domain.provider import LookUpFailed, Provider, Seen, Sighting, Sought
-from notifyq.providers import twilio_look_up
-from notifyq.providers.twilio import Twilio
-from notifyq.providers.twilio_look_up import PAGES_MAX
+from notifyq.providers.twilio import look_up as look_up_module
+from notifyq.providers.twilio.client import Twilio
+from notifyq.providers.twilio.look_up import PAGES_MAX
 from notifyq.providers.wire import Answer, Lost, NeverLeft, Wire
 from notifyq.sandbox.app import create_app, start
 from notifyq.sandbox.record import Record
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
-from tests.providers.test_twilio import MESSAGE, answer, error, twilio
+from notifyq.sandbox.twilio.rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from tests.providers.test_twilio import BODY, MESSAGE, answer, error, twilio
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SOUGHT = Sought("+14155550100", SENDER, "Größe & 50 %", NOON, NOON + timedelta(minutes=2))
+SOUGHT = Sought("+14155550100", SENDER, "Größe & 50 %", "ref", NOON, NOON + timedelta(minutes=2))
 SID = "SM" + "0a" * 16
 PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
 
@@ -188,7 +189,7 @@ async def test_a_failure_on_a_later_page_tells_nothing_either() -> None:
 
 async def test_all_pages_share_one_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 1.0, 5.0])
-    monkeypatch.setattr(twilio_look_up, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(look_up_module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     first = page(listed(), following=f"{PATH}?Page=1")
     assert await look(first, page()) == LookUpFailed("timeout")
 
@@ -205,7 +206,7 @@ async def test_a_comparison_that_leaves_a_part_out_takes_another_message(
     monkeypatch: pytest.MonkeyPatch, left_out: str | None
 ) -> None:
     if left_out is not None:
-        monkeypatch.setattr(twilio_look_up, "_is_like", WEAKER[left_out])
+        monkeypatch.setattr(look_up_module, "_is_like", WEAKER[left_out])
     alike = [
         listed(body="another"),
         listed(**{"from": "+14155550101"}),
@@ -234,7 +235,7 @@ async def client(sandbox: str) -> AsyncIterator[Twilio]:
 def sought() -> Sought:
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
-    return Sought(MESSAGE.to, MESSAGE.sender, MESSAGE.body, now - minute, now + minute)
+    return Sought(MESSAGE.to, SENDER, BODY, "ref", now - minute, now + minute)
 
 
 async def test_what_the_sandbox_took_is_seen_and_the_look_up_may_be_repeated(
@@ -242,7 +243,7 @@ async def test_what_the_sandbox_took_is_seen_and_the_look_up_may_be_repeated(
 ) -> None:
     assert await client.look_up(sought(), timeout_s=5) == Seen(())
     for number in range(60):  # more than a page
-        await client.send(replace(MESSAGE, body=f"n{number}"), timeout_s=5)
+        await client.send(replace(MESSAGE, content=SmsContent(f"n{number}")), timeout_s=5)
     await client.send(replace(MESSAGE, to="+14155550145"), timeout_s=5)
     wanted = replace(sought(), body="n0")
     first = await client.look_up(wanted, timeout_s=5)

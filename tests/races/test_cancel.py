@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from notifyq.domain.asking import Part
+from notifyq.domain.content import SmsContent
 from notifyq.domain.ids import notification_of
 from notifyq.domain.model import RANK_DELIVERED, Category, MessageClass, Ready
 from notifyq.domain.outcome import Accepted, InDoubt, Outcome, Refusal, Refused, Unavailable
@@ -119,7 +120,13 @@ async def race(
         shop, phone = await h.own_shop(look)
         if "standby" in ask:
             ask["parts"] = tuple(
-                Part(shop.lane.channel, shop.lane.id, f"{phone[:-1]}{n}", "hello", standby=bool(n))
+                Part(
+                    shop.lane.channel,
+                    shop.lane.id,
+                    f"{phone[:-1]}{n}",
+                    SmsContent("hello"),
+                    standby=bool(n),
+                )
                 for n in range(ask.pop("standby"))
             )
         (at,) = await h.accepted(first, h.make_ask(shop, to=phone, **ask))

@@ -10,6 +10,7 @@ import pytest
 
 from notifyq.domain import interventions
 from notifyq.domain.asking import Part
+from notifyq.domain.content import SmsContent
 from notifyq.domain.doubts import Claim, Objection
 from notifyq.domain.ids import notification_of
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, MessageClass
@@ -47,7 +48,7 @@ async def came(conn: db.Conn, at: UUID) -> tuple[str, str]:
 
 def parts(shop: h.Shop, *standby: bool) -> tuple[Part, ...]:
     return tuple(
-        Part(shop.lane.channel, shop.lane.id, f"+1415555{n:04}", "hello", standby=waits)
+        Part(shop.lane.channel, shop.lane.id, f"+1415555{n:04}", SmsContent("hello"), standby=waits)
         for n, waits in enumerate(standby)
     )
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from notifyq.domain.asking import Ask, Part
+from notifyq.domain.content import SmsContent
 from notifyq.domain.idempotency import Judgement
 from notifyq.services import lists
 from notifyq.services.accept import Answer, Refusal
@@ -40,7 +41,8 @@ async def shop(hot: Conn) -> h.Shop:
 def list_ask(shop: h.Shop, count: int, key: str | None = None, **changes: Any) -> Ask:
     """A request to so many recipients."""
     parts = tuple(
-        Part(shop.lane.channel, shop.lane.id, f"+1415{n:07}", "hello") for n in range(count)
+        Part(shop.lane.channel, shop.lane.id, f"+1415{n:07}", SmsContent("hello"))
+        for n in range(count)
     )
     return h.make_ask(shop, key, recipients=count, parts=parts, **changes)
 
@@ -248,9 +250,9 @@ async def test_what_a_list_asks_for_is_kept_over_the_phases(hot: Conn, shop: h.S
     parts = tuple(
         part
         for n, first in enumerate(ask.parts)
-        for part in (first, replace(first, body=f"bye {n % 2}", standby=True))
+        for part in (first, replace(first, content=SmsContent(f"bye {n % 2}"), standby=True))
     )
-    await die_after(hot, replace(ask, parts=parts), 1)
+    await die_after(hot, replace(ask, parts=parts, widths=(2,) * 1_100), 1)
     await run_out(hot)
     assert await complete(hot) == Completed(1, 0)
     rows = "SELECT state::text, reason, criticality, not_before, expires_at, program, count(*)"
@@ -317,8 +319,8 @@ POISONS: dict[str, tuple[str, str]] = {
     "no UTF-8": (r"UPDATE unfinished_key SET ask = '\xff'", "it cannot be read: UnicodeDecode"),
     "a later version": (
         "UPDATE unfinished_key SET ask = convert_to(replace(convert_from(ask, 'UTF8'),"
-        " '\"version\":1', '\"version\":2'), 'UTF8')",
-        "it cannot be read: version 2",
+        " '\"version\":2', '\"version\":3'), 'UTF8')",
+        "it cannot be read: version 3",
     ),
     "a field is missing": (
         "UPDATE unfinished_key SET ask = convert_to(replace(convert_from(ask, 'UTF8'),"

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from notifyq.domain.asking import Part
+from notifyq.domain.content import SmsContent
 from notifyq.domain.doubts import Claim, Objection
 from notifyq.domain.ids import notification_of
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, Ready
@@ -251,7 +252,7 @@ async def test_a_bounce_of_the_first_says_nothing_while_the_second_may_arrive(
     """Neither in doubt nor sent is the second undone, and the next channel's turn does not come."""
     shop = await h.open_shop(hot)
     parts = tuple(
-        Part(shop.lane.channel, shop.lane.id, f"+1415555{n:04}", "hello", standby=n > 0)
+        Part(shop.lane.channel, shop.lane.id, f"+1415555{n:04}", SmsContent("hello"), standby=n > 0)
         for n in range(2)
     )
     at, again = await begun_again(hot, shop, parts=parts)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from notifyq.domain.doubts import BY_HAND, Claim
+from notifyq.domain.message import Sender
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, DoubtRules, Ready
 from notifyq.domain.outcome import Accepted, InDoubt, Refusal, Refused
 from notifyq.domain.provider import LookUpFailed, Seen, Sighting, Sought
@@ -23,7 +24,7 @@ from tests.store import helpers as h
 
 WAITS_S = (5.0, 30.0, 120.0)
 DOUBT = DoubtRules(h.SETTLE_WINDOW_S, WAITS_S)
-SENDER = "+15005550006"
+SENDER = Sender("+15005550006")
 RULES = LookUpRules(WAITS_S, 5.0, lambda brand, program: SENDER, h.DEDUPE_DAYS)
 AT_LEAST_ONCE = Category("order.shipped", resend_after_s=15)
 SENT = 3  # a rank below both ends
@@ -166,7 +167,7 @@ async def test_what_is_sought_is_the_text_to_the_address_in_the_time_of_its_atte
     provider = List()
     await look(hot, shop, provider)
     (sought,) = provider.asked
-    assert (sought.to, sought.sender, sought.body) == ("+14155550177", SENDER, "Ünï")
+    assert (sought.to, sought.sender, sought.body) == ("+14155550177", SENDER.address, "Ünï")
     assert began - timedelta(seconds=11) < sought.since < began
     assert send_by + timedelta(seconds=30) <= sought.until <= send_by + timedelta(seconds=60)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from notifyq.domain.asking import Ask, Part, in_turn
+from notifyq.domain.content import SmsContent
 from notifyq.domain.model import RANK_UNDELIVERED, Channel
 from notifyq.domain.outcome import Accepted, InDoubt, Outcome, Refusal, Refused
 from notifyq.entrypoints.api.asks import render_accepted
@@ -32,8 +33,10 @@ async def asking(conn: Conn, shop: h.Shop, strategy: str = "first") -> Ask:
     found = await lanes.ensure(conn, [(Channel.EMAIL, "post"), (Channel.PUSH, "bell")], cell=0)
     await conn.commit()
     places = [found[key] for key in ((Channel.EMAIL, "post"), (Channel.PUSH, "bell"))]
-    parts = [Part(Channel.SMS, shop.lane.id, h.PHONE, "hello")]
-    parts += [Part(lane.channel, lane.id, f"to {lane.provider}", "hi") for lane in places]
+    parts = [Part(Channel.SMS, shop.lane.id, h.PHONE, SmsContent("hello"))]
+    parts += [
+        Part(lane.channel, lane.id, f"to {lane.provider}", SmsContent("hi")) for lane in places
+    ]
     return h.make_ask(shop, parts=in_turn(parts, strategy))
 
 

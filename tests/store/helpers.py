@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from notifyq.domain.asking import Ask, Part, Planned
+from notifyq.domain.content import SmsContent
 from notifyq.domain.idempotency import fingerprint, hash_key
 from notifyq.domain.ids import new_notification_id, reference
 from notifyq.domain.model import (
@@ -106,7 +107,7 @@ def make_ask(shop: Shop, key: str | None = None, to: str = PHONE, **changes: Any
         metadata=None,
         not_before=None,
         expires_at=database_now() + timedelta(seconds=lifetime_s),
-        parts=(Part(shop.lane.channel, shop.lane.id, to, body),),
+        parts=(Part(shop.lane.channel, shop.lane.id, to, SmsContent(body)),),
         warnings=(),
     )
     return replace(ask, **changes)

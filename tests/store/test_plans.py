@@ -170,8 +170,8 @@ def facts(b: Bench) -> Callable[[], Awaitable[Any]]:
 
 
 def lock(b: Bench) -> Callable[[], Awaitable[Any]]:
-    keys = [(b.shop.brand, id_.bytes) for id_ in b.ids[:BATCH]]
-    return lambda: consents.lock(b.conn, keys, cell=0, channel=Channel.SMS)
+    people = {(b.shop.brand, id_.bytes): None for id_ in b.ids[:BATCH]}
+    return lambda: consents.lock(b.conn, people, cell=0, channel=Channel.SMS)
 
 
 def begin(b: Bench) -> Callable[[], Awaitable[Any]]:

@@ -1,19 +1,20 @@
 """From a valid body to what accept takes: settings are looked up, times are bounded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
-from notifyq.domain.asking import Ask, Dedupe, Part, Planned, in_turn
+from notifyq.domain.asking import Ask, Dedupe, Planned
 from notifyq.domain.idempotency import dedupe_mark, hash_key
 from notifyq.domain.ids import public_id
-from notifyq.domain.model import LIFETIME_S_MAX, Category, Channel
+from notifyq.domain.model import LIFETIME_S_MAX, Category
 from notifyq.domain.states import Reason, State
-from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody, Recipient
+from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody
 from notifyq.entrypoints.api.faults import refused
-from notifyq.entrypoints.api.problems import Fault, Problem
+from notifyq.entrypoints.api.parts import Ways, parts_of
+from notifyq.entrypoints.api.problems import Fault
 from notifyq.store.tenants import Holder
 
 
@@ -22,8 +23,7 @@ class Rules:
     """What decides whether a valid body can be taken: settings, as these routes need them."""
 
     categories: Mapping[str, Category]
-    lanes: Callable[[Channel, bool], int | None]  # the lane to plan, live or test
-    speaks: Callable[[Channel, str, bool], bool]  # whether a sender of the brand is there
+    ways: Ways
     longest_hold_days: int
     dedupe_window_s: int
 
@@ -37,15 +37,8 @@ def ask_of(
     """
     category = rules.categories.get(body.category) or Category(body.category)
     not_before, expires_at = _times(body, category, now, rules.longest_hold_days)
-    channel = Channel.SMS
-    lane = rules.lanes(channel, holder.test)
-    if lane is None:
-        mode = "test" if holder.test else "live"
-        raise Problem("no_route", f"no provider serves {channel} for {mode} keys here")
-    if not rules.speaks(channel, holder.brand, holder.test):
-        raise Problem("no_sender", f"no sender of brand {holder.brand} for {channel}")
-    strategy = body.strategy or "all"
-    text = body.content.sms.body
+    parts = parts_of(body, category, holder, rules.ways)
+    is_list = isinstance(body, ListBody)
     return Ask(
         cell=holder.cell,
         tenant_id=holder.tenant_id,
@@ -58,13 +51,10 @@ def ask_of(
         metadata=orjson.dumps(body.metadata).decode() if body.metadata else None,
         not_before=not_before,
         expires_at=expires_at,
-        parts=tuple(
-            part
-            for recipient in _recipients(body)
-            for part in in_turn([Part(channel, lane, recipient.phone, text)], strategy)
-        ),
+        parts=tuple(part for of_one in parts for part in of_one),
         warnings=_warnings(body.category, rules),
-        recipients=len(body.recipients) if isinstance(body, ListBody) else None,
+        recipients=len(parts) if is_list else None,
+        widths=tuple(len(of_one) for of_one in parts) if is_list else (),
         dedupe=_dedupe(body, holder, rules),
     )
 
@@ -97,17 +87,13 @@ def _deliveries(planned: Planned) -> list[dict[str, object]]:
     ]
 
 
-def _recipients(body: Body) -> Sequence[Recipient]:
-    return body.recipients if isinstance(body, ListBody) else [body.recipient]
-
-
 def _dedupe(body: Body, holder: Holder, rules: Rules) -> Dedupe | None:
     if not isinstance(body, NotificationBody) or body.dedupe_key is None:
         return None
     mark = dedupe_mark(
         test=holder.test,
         recipient=body.recipient.id,
-        phone=body.recipient.phone,
+        addresses=body.recipient.all_addresses,
         category=body.category,
         dedupe_key=body.dedupe_key,
     )

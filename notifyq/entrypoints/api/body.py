@@ -4,107 +4,29 @@ Nothing is coerced and nothing unknown is let through: a typo in an optional fie
 be a silently different request.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from notifyq.domain.address import BadAddress, normal_phone
 from notifyq.domain.asking import RECIPIENTS_MAX
 from notifyq.domain.idempotency import KEY_LENGTH_MAX
 from notifyq.entrypoints.api.faults import faults_of, refused
+from notifyq.entrypoints.api.fields import Strict, Text, Time, present
+from notifyq.entrypoints.api.people import FIELD_OF, Recipient
 from notifyq.entrypoints.api.problems import Fault
 from notifyq.entrypoints.api.reading import is_list
+from notifyq.entrypoints.api.saying import Content
 
 BATCH_MAX = 1_000  # notifications in one request
 DEDUPE_KEY_LENGTH_MAX = 255
-SMS_LENGTH_MAX = 1_600  # characters: Twilio's limit on a message (providers' own documents)
+COLLAPSE_KEY_LENGTH_MAX = 64  # Apple's limit, in bytes; so it is ASCII
 METADATA_ENTRIES_MAX = 20
 METADATA_VALUE_LENGTH_MAX = 500
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
-# Zones come from the pinned tzdata package: the OS copy is whatever the machine happens to have.
-reset_tzpath(())
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:  # PostgreSQL's text cannot hold it
-        raise PydanticCustomError("nul", "must not contain the NUL character")
-    return text
-
-
-def _phone(text: str) -> str:
-    try:
-        return normal_phone(text)
-    except BadAddress as error:
-        raise PydanticCustomError("phone", "{rule}", {"rule": str(error)}) from error
-
-
-def _time_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        rule = "must be an IANA time zone, like America/New_York"
-        raise PydanticCustomError("time_zone", "{rule}", {"rule": rule}) from error
-    return text
-
-
-def _only_text(value: object) -> object:
-    # Pydantic would read a number as a time too, and guess whether it counts milliseconds.
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        rule = "must be an RFC 3339 time with its timezone offset, like 2026-11-22T18:00:00Z"
-        raise PydanticCustomError("time", "{rule}", {"rule": rule})
-    return value
-
-
-Text = Annotated[str, AfterValidator(_no_nul)]
-
-
-Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Recipient(_Strict):
-    """Whom to tell. `id` is your own name for the person; time zone and locale are checked."""
-
-    id: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
-    phone: Annotated[
-        str,
-        Field(max_length=32, description="International form: +14155550123."),
-        AfterValidator(_phone),
-    ]
-    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_time_zone)] | None = None
-    locale: Annotated[str, Field(pattern="^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
-
-
-class SmsContent(_Strict):
-    """A text message. Long ones go out, and are paid for, in several segments."""
-
-    body: Annotated[Text, Field(min_length=1, max_length=SMS_LENGTH_MAX)]
-
-
-class Content(_Strict):
-    """What to say, by channel."""
-
-    sms: SmsContent
-
-
-class _WhatAndWhen(_Strict):
+class _WhatAndWhen(Strict):
     category: Annotated[
         str,
         Field(
@@ -114,12 +36,46 @@ class _WhatAndWhen(_Strict):
         ),
     ]
     content: Content
-    channels: Annotated[list[Literal["sms"]], Field(min_length=1, max_length=1)] | None = None
+    channels: (
+        Annotated[
+            list[Literal["sms", "email", "push"]],
+            Field(
+                min_length=1,
+                max_length=3,
+                json_schema_extra={"uniqueItems": True},
+                description="By these only, and with `first` in this order. Left out: by every "
+                "channel that has content and an address.",
+            ),
+        ]
+        | None
+    ) = None
     strategy: Literal["all", "first"] | None = Field(
         None, description="`first`: a channel only when the one before failed for good."
     )
+    collapse_key: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=COLLAPSE_KEY_LENGTH_MAX,
+                pattern="^[!-~]*$",
+                description="Of a push: a newer one with this key replaces the older one.",
+            ),
+        ]
+        | None
+    ) = None
     not_before: Time | None = None
     expires_at: Time | None = None
+
+    @field_validator("channels")
+    @classmethod
+    def _each_once(cls, channels: list[str] | None) -> list[str] | None:
+        twice = [name for name in channels or () if (channels or []).count(name) > 1]
+        if twice:
+            rule = f"names {twice[0]} twice: remove one"
+            raise PydanticCustomError("channel_twice", "{rule}", {"rule": rule})
+        return channels
+
     metadata: (
         Annotated[
             dict[
@@ -132,8 +88,31 @@ class _WhatAndWhen(_Strict):
     ) = None
 
 
+def _needs(whom: str) -> Callable[[dict[str, Any]], None]:
+    """Return what adds to a schema that a channel which is named has content and an address."""
+
+    def rule(channel: str, field: str) -> dict[str, Any]:
+        person = present(field)
+        named = {"channels": {"type": "array", "contains": {"const": channel}}}
+        then = {
+            "content": present(channel),
+            whom: {"items": person} if whom == "recipients" else person,
+        }
+        return {
+            "if": {"properties": named, "required": ["channels"]},
+            "then": {"properties": then},
+        }
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["allOf"] = [rule(channel.value, field) for channel, field in FIELD_OF.items()]
+
+    return add
+
+
 class NotificationBody(_WhatAndWhen):
     """What to tell whom, and until when it is worth telling."""
+
+    model_config = ConfigDict(json_schema_extra=_needs("recipient"))
 
     recipient: Recipient
     dedupe_key: (
@@ -153,6 +132,8 @@ class NotificationBody(_WhatAndWhen):
 class ListBody(_WhatAndWhen):
     """What to tell many, each once. `recipients` instead of `recipient`, and no `dedupe_key`."""
 
+    model_config = ConfigDict(json_schema_extra=_needs("recipients"))
+
     recipients: Annotated[list[Recipient], Field(min_length=1, max_length=RECIPIENTS_MAX)]
 
 
@@ -167,7 +148,7 @@ class BatchItem(NotificationBody):
     ]
 
 
-class BatchBody(_Strict):
+class BatchBody(Strict):
     """Notifications, each accepted or refused on its own, as if each had been posted alone."""
 
     notifications: Annotated[list[BatchItem], Field(min_length=1, max_length=BATCH_MAX)]
@@ -201,17 +182,25 @@ def read_batch(content: Any) -> list[Any]:
         raise refused(faults_of(error)) from None
 
 
-class _Batch(_Strict):
+class _Batch(Strict):
     notifications: Annotated[list[Any], Field(min_length=1, max_length=BATCH_MAX)]
 
 
 def _twice(recipients: Sequence[Recipient]) -> list[Fault]:
-    """Return a fault for each number that is there already: nobody is told the same thing twice."""
+    """Return a fault for each address that is there already: nobody is told the same thing twice.
+
+    One fault a recipient, at the first address of it that is somebody else's too.
+    """
     first: dict[str, int] = {}
     faults = []
     for place, recipient in enumerate(recipients):
-        found = first.setdefault(recipient.phone, place)
-        if found != place:
-            rule = f"is the same number as /recipients/{found}: remove one"
-            faults.append(Fault(f"/recipients/{place}/phone", rule))
+        taken = [(first.setdefault(one, place), one) for one in recipient.all_addresses]
+        found = next(((other, one) for other, one in taken if other != place), None)
+        if found is not None:
+            other, address = found
+            field = "phone" if address == recipient.phone else "devices"
+            field = "email" if address == recipient.email else field
+            what = "number" if field == "phone" else "address"
+            rule = f"is the same {what} as /recipients/{other}: remove one"
+            faults.append(Fault(f"/recipients/{place}/{field}", rule))
     return faults

@@ -3,16 +3,30 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifyq.domain.provider import BadCallback, BadSignature, Callback, Provider
+from notifyq.domain.model import Inbound, Receipt
+from notifyq.domain.provider import (
+    BadCallback,
+    BadSignature,
+    Callback,
+    Provider,
+    Reading,
+    Reported,
+    Unverified,
+)
 from notifyq.entrypoints.api.problems import Problem, unavailable
-from notifyq.entrypoints.api.reading import read_body
-from notifyq.services.receive import receive
-from notifyq.store.db import Pool, Unknown
+from notifyq.entrypoints.api.reading import Limit, read_body
+from notifyq.services import bounces
+from notifyq.services.receive import receive, receive_inbound
+from notifyq.store.db import Conn, Pool, Unknown
+
+# SendGrid gathers events up to 768 KB into one request; the others' are a few KB.
+_LIMIT = Limit(1_048_576)
 
 _log = logging.getLogger("notifyq.receive")
 
@@ -24,6 +38,7 @@ class CallbackRoute:
     providers: Mapping[str, Provider]
     public_url: str  # what the provider called, whatever proxies made of it on the way
     pool: Pool
+    cell: int
     new_id: Callable[[], UUID]
     dedupe_days: int
 
@@ -32,31 +47,65 @@ class CallbackRoute:
         provider = self.providers.get(request.path_params["provider"])
         if provider is None:
             raise Problem("not_found", "no provider of this name is configured")
-        read = provider.read_callback(await self._callback(request))
-        if isinstance(read, BadSignature):
-            _log.warning("event=callback.refused provider=%s reason=%s", provider.name, read.reason)
-            raise Problem("bad_signature", read.reason)
-        if isinstance(read, BadCallback):
-            _log.warning("event=callback.unread provider=%s reason=%s", provider.name, read.reason)
-            raise Problem("invalid_callback", read.reason)
+        reading = await provider.read_callback(await self._callback(request))
+        reported = _believed(provider.name, reading)
         async with self.pool.connection() as conn:
-            done = await receive(
-                conn, provider.name, read, new_id=self.new_id, dedupe_days=self.dedupe_days
-            )
+            for receipt in reported.receipts:
+                await self._receive(conn, provider.name, receipt)
+            for inbound in reported.inbound:
+                await self._hear(conn, provider.name, inbound)
+        media_type = "text/xml" if reported.thanks else None
+        return Response(reported.thanks, media_type=media_type)
+
+    async def _receive(self, conn: Conn, provider: str, receipt: Receipt) -> None:
+        done = await receive(
+            conn, provider, receipt, new_id=self.new_id, dedupe_days=self.dedupe_days
+        )
         if isinstance(done, Unknown):
             raise unavailable("not known to be stored; send it again")
+        news = done.delivery_id and bounces.of_receipt(done.delivery_id, receipt)
+        if news and done.fresh:  # whatever its rank: mail bounces after it was delivered, too
+            await bounces.keep(conn, [news], cell=self.cell)
         _log.info(
             "event=receipt.%s provider=%s delivery=%s status=%s state=%s",
             done.applied.value,
-            provider.name,
+            provider,
             done.delivery_id,
-            read.status,
+            receipt.status,
             done.state,
         )
-        return Response("<Response/>", media_type="text/xml")
+
+    async def _hear(self, conn: Conn, provider: str, inbound: Inbound) -> None:
+        fresh = await receive_inbound(conn, provider, inbound, cell=self.cell)
+        if isinstance(fresh, Unknown):
+            raise unavailable("not known to be stored; send it again")
+        _log.info(
+            "event=inbound.%s provider=%s id=%s",
+            "kept" if fresh else "known",
+            provider,
+            inbound.provider_id,
+        )
 
     async def _callback(self, request: Request) -> Callback:
         query = request.url.query
         url = f"{self.public_url}{request.url.path}" + (f"?{query}" if query else "")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return Callback(url, headers, await read_body(request))
+        return Callback(url, headers, await read_body(request, _LIMIT))
+
+
+def _believed(provider: str, reading: Reading) -> Reported:
+    """Return what a callback reports; Problem if it cannot be believed or read."""
+    match reading:
+        case Reported():
+            return reading
+        case BadSignature(reason):
+            _log.warning("event=callback.refused provider=%s reason=%s", provider, reason)
+            raise Problem("bad_signature", reason)
+        case BadCallback(reason):
+            _log.warning("event=callback.unread provider=%s reason=%s", provider, reason)
+            raise Problem("invalid_callback", reason)
+        case Unverified(reason):
+            _log.warning("event=callback.unverified provider=%s reason=%s", provider, reason)
+            raise unavailable(f"not verified: {reason}; send it again")
+        case never:
+            assert_never(never)

@@ -15,6 +15,7 @@ from notifyq.domain.ids import new_notification_id
 from notifyq.domain.model import Attempt, Post, Ready
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.worker.looking_up import look_up_forever
+from notifyq.entrypoints.worker.pacing import Pacer
 from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import boottime_s, send
 from notifyq.entrypoints.worker.settling import BATCH_MAX, Settler
@@ -61,6 +62,7 @@ class LaneWorker:
         self._rules = rules
         self._connect = connect
         self._clock = clock
+        self._pacer = Pacer(rules.pace, clock.now)
         self._dice = dice
         self._sends: set[asyncio.Task[None]] = set()
         self._room_again = asyncio.Event()
@@ -125,6 +127,9 @@ class LaneWorker:
                 self._room_again.clear()
                 await first_of(self._room_again, stop)
                 continue
+            if (room := self._pacer.take(room)) == 0:
+                await first_of(stop, timeout_s=self._pacer.wait_s())
+                continue
             self.wake.clear()
             try:
                 await self._disown_unsent(conn)
@@ -133,6 +138,7 @@ class LaneWorker:
                 _log.warning("event=fence.lost lane=%s why=%s", self._provider.name, error)
                 await self._heed_fence(conn, stop)
                 continue
+            self._pacer.give_back(room - claimed)
             if claimed < room:
                 poll_s = POLL_S_MIN if claimed else min(POLL_S_MAX, poll_s * 2)
                 await first_of(self.wake, stop, timeout_s=poll_s * self._dice.uniform(0.8, 1.2))

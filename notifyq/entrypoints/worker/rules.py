@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from notifyq.domain.pace import Pace
 from notifyq.entrypoints.worker.sending import SendRules
 from notifyq.services.reconcile import LookUpRules
 from notifyq.services.settle import SettleRules
@@ -14,6 +15,7 @@ class LaneRules:
     send: SendRules
     settle: SettleRules
     max_in_flight: int
+    pace: Pace | None = None  # where the vendor has a quota
 
     @property
     def look_up(self) -> LookUpRules:

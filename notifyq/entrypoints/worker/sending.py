@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyq.domain import ids
-from notifyq.domain.model import Due, Message, Ready
+from notifyq.domain.content import BadContent, read_kept
+from notifyq.domain.message import Message, Sender
+from notifyq.domain.model import Channel, Due, Ready
 from notifyq.domain.outcome import Misconfigured, NotSent, Outcome, Refusal, Refused
 from notifyq.domain.provider import Provider
 
@@ -24,9 +26,10 @@ _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class SendRules:
     """What bounds the sends of one lane, from the settings."""
 
+    channel: Channel
     timeout_s: float
     callback_url: str  # without the reference
-    sender: Callable[[str, str], str | None]  # (brand, program) -> the number that speaks
+    sender: Callable[[str, str], Sender | None]  # (brand, program) -> who speaks
 
 
 def boottime_s() -> float:
@@ -58,14 +61,20 @@ async def send(
         return Misconfigured("no_sender")
     if due.address is None or due.body is None:
         return Refused(Refusal.CONTENT, "content_gone")
+    try:
+        content = read_kept(rules.channel, due.body, due.more)
+    except BadContent:
+        return Refused(Refusal.CONTENT, "content_unreadable")
     reference = ids.reference(cell, due.delivery_id, ready.number)
     message = Message(
         reference=reference,
+        collapse_id=ids.public_id("dlv", cell, due.delivery_id),
         to=due.address,
         sender=sender,
-        body=due.body,
+        content=content,
         callback_url=f"{rules.callback_url}?reference={reference}",
         validity_s=_validity_s(due, now()),
+        expires_at=due.expires_at,
     )
     return await provider.send(message, timeout_s=min(rules.timeout_s, left_s))
 

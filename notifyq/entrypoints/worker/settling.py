@@ -13,6 +13,7 @@ import psycopg
 
 from notifyq.domain.model import Attempt, Post
 from notifyq.running import keep_running_on
+from notifyq.services import bounces
 from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store.db import Conn, Unknown
 
@@ -115,6 +116,8 @@ class Settler:
         for ended in batch:
             self._over(ended)
             self._written(ended.ready.attempt)
+        told = [bounces.of_outcome(e.ready.due.delivery_id, e.outcome) for e in batch]
+        await bounces.keep(conn, [news for news in told if news], cell=self._post.cell)
         _report(batch, done)
 
 

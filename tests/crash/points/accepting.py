@@ -83,7 +83,7 @@ async def _answered(gatherer: Gatherer, wire: Wire, ask: Ask) -> None:
     """Ask, and ask again while nobody knows."""
     for _ in range(ASKING_MAX):
         reply = await gatherer.submit(ask)
-        tell_reply(wire, ask.parts[0].body, reply)
+        tell_reply(wire, ask.parts[0].content.body, reply)
         if not isinstance(reply, db.Unknown):
             return
         await asyncio.sleep(0.05)

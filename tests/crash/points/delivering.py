@@ -65,7 +65,7 @@ async def _answering(world: World, wire: Wire) -> None:
         slow(world, n, n * APART_S)
 
 
-@scenario("answers", _answering, ends={2: frozenset({"dead"})})
+@scenario("answers", _answering, ends={2: frozenset({"dead"})}, dead=(2,))
 async def _answers(world: World, wire: Wire) -> None:
     """The provider throttles one, refuses one, and does not know us for one."""
     await run_worker(world)

@@ -166,7 +166,7 @@ def _in_the_wait(want: str) -> Do:
 
 def _scripted(*scripts: Mapping[str, object], late: bool = False) -> Do:
     async def do(wire: Wire, step: Step, this: Any, call: Call, about: Any) -> Any:
-        text = about["arguments"][0].body
+        text = about["arguments"][0].content.body
         wire.ask("script", text=text, scripts=list(scripts), late=late)
         return await call()
 
@@ -176,7 +176,8 @@ def _scripted(*scripts: Mapping[str, object], late: bool = False) -> Do:
 async def _kill_accepted(wire: Wire, step: Step, this: Any, call: Call, about: Any) -> Any:
     """The provider has it and its answer is on the way when the process dies."""
     message = about["arguments"][0]
-    wire.ask("script", text=message.body, scripts=[{"fault": "hold_after_accept"}], late=False)
+    held = [{"fault": "hold_after_accept"}]
+    wire.ask("script", text=message.content.body, scripts=held, late=False)
     sending = asyncio.ensure_future(call())
     await wire.ask_meanwhile("until accepted", to=message.to)
     _die()

@@ -11,6 +11,7 @@ from notifyq.entrypoints import janitor
 from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.problems import KINDS, Problem
 from notifyq.store import db
+from tests.crash.points.box import statuses
 from tests.crash.points.parts import left_open, run_worker, sweep_to_rest, two
 from tests.crash.points.registry import scenario
 from tests.crash.points.wire import Wire
@@ -31,7 +32,7 @@ async def receive_all(world: World, wire: Wire, *, heard: Collection[int] = ()) 
     _, provider = worker(world, clock)
     done = []
     async with db.Pool(world.url, size_max=2) as pool:
-        route = CallbackRoute({PROVIDER: provider}, world.net, pool, h.new_id, h.DEDUPE_DAYS)
+        route = CallbackRoute({PROVIDER: provider}, world.net, pool, 0, h.new_id, h.DEDUPE_DAYS)
         for number in new:
             status = await _posted(route, box[number])
             wire.tell(callback=number, status=status)
@@ -71,7 +72,7 @@ async def _all_told(world: World) -> list[dict[str, Any]]:
     """Wait until the sandbox has told all that it took; return the callbacks."""
     for _ in range(TELLING_MAX):
         found = world.outside()
-        if len(found.box) >= 2 * len(found.taken):
+        if len(statuses(found.box)) >= 2 * len(found.taken):
             break
         await asyncio.sleep(TELLING_S)
     return found.box
@@ -130,3 +131,16 @@ async def _refuted(world: World, wire: Wire) -> None:
 
 
 scenario("receive_late", _refuted, evidence="prompt")(_receive)
+
+
+async def _written_to_us(world: World, wire: Wire) -> None:
+    """Two people write the same, and one of them writes it again; that is three texts."""
+    for n in (1, 2, 1):
+        world.write_to_us(n, world.text(1))
+
+
+@scenario("written_to_us", _written_to_us, evidence="prompt")
+async def _hear(world: World, wire: Wire) -> None:
+    """Each is kept once, though the provider tells the last of them again."""
+    for heard in ((), (0, 1)):
+        await receive_all(world, wire, heard=heard)

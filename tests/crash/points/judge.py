@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
-from urllib.parse import parse_qs
 from uuid import UUID
 
 import orjson
 import psycopg
 
 from notifyq.domain import ids
+from tests.crash.points import box, hearsay
 from tests.crash.points.registry import SENT, Scenario
 from tests.crash.points.world import World
 from tests.store import helpers as h
@@ -62,6 +62,7 @@ class Told:
     rested: bool
     unclear: frozenset[tuple[UUID, int]]  # attempts whose begin was never confirmed
     unconfirmed_reply: bool  # the struck commit was one that replies rest on
+    unharmed: bool  # no fault at all
     frozen: bool  # others went on meanwhile, so that what they did came before
 
 
@@ -73,11 +74,12 @@ def judge(conn: psycopg.Connection[Any], world: World, scenario: Scenario, told:
     _count(rows, outside.taken, found)
     _receipts(conn, outside.box, told, found)
     if told.evidence in ("prompt", "late"):
-        _arrived(rows, outside.taken, found)
+        _arrived(rows, outside.box, found)
     _ends(rows, world, scenario, found)
     _replies(conn, told, found)
     _unclear(conn, told, found)
     _promises(rows, told, found)
+    _hearsay(conn, world, scenario, told, found)
     if scenario.deliveries is not None:
         _whole(rows, scenario.deliveries, told, found)
     if not told.rested:
@@ -146,22 +148,24 @@ def _ends(rows: list[_Delivery], world: World, scenario: Scenario, found: Verdic
 
 
 def _receipts(
-    conn: psycopg.Connection[Any], box: list[dict[str, Any]], told: Told, found: Verdict
+    conn: psycopg.Connection[Any], outside: list[dict[str, Any]], told: Told, found: Verdict
 ) -> None:
     """A callback that was answered 2xx is not told again, so it has to be there."""
     there = conn.execute("SELECT provider_id, status FROM receipt").fetchall()
-    for number in told.heard:
-        form = parse_qs(box[number]["body"])
-        if (form["MessageSid"][0], form["MessageStatus"][0]) not in there:
-            found.lost.append(f"callback {number} was answered 2xx and is not there")
+    for one in box.statuses(outside):
+        if one.number in told.heard and (one.sid, one.status) not in there:
+            found.lost.append(f"callback {one.number} was answered 2xx and is not there")
 
 
-def _arrived(rows: list[_Delivery], taken: list[dict[str, str]], found: Verdict) -> None:
+def _arrived(rows: list[_Delivery], told: list[dict[str, Any]], found: Verdict) -> None:
     """What the provider has told us about is known, whatever happened before."""
-    told = {ids.read_reference(row["reference"])[1] for row in taken}
+    said: defaultdict[UUID, set[str]] = defaultdict(set)
+    for one in box.statuses(told):
+        said[ids.read_reference(one.reference)[1]].add(one.status)
     for row in rows:
-        if row.id in told and row.state != "delivered":
-            found.wrong.append(f"{row.text}: {row.state}, though the provider said delivered")
+        last = "undelivered" if said[row.id] & box.UNDELIVERED else "delivered"
+        if said[row.id] and row.state != last:
+            found.wrong.append(f"{row.text}: {row.state}, though the provider said {last}")
 
 
 def _replies(conn: psycopg.Connection[Any], told: Told, found: Verdict) -> None:
@@ -196,6 +200,23 @@ def _promises(rows: list[_Delivery], told: Told, found: Verdict) -> None:
             found.wrong.append(f"{row.text}: {row.state}, and {said['ends']} was acknowledged")
         if len((row.attempts or "").split()) > said.get("attempts", 99):
             found.wrong.append(f"{row.text}: {row.attempts}, after it was called back")
+
+
+def _hearsay(
+    conn: psycopg.Connection[Any], world: World, scenario: Scenario, told: Told, found: Verdict
+) -> None:
+    outside = world.outside().box
+    everything = told.evidence in ("prompt", "late")
+    lost, wrong = hearsay.texts_to_us(conn, outside, heard=told.heard, everything=everything)
+    promised = {said["promised"] for said in (*told.before, *told.after) if said.get("alive")}
+    found.lost += lost
+    found.wrong += wrong + hearsay.marks(
+        conn,
+        world,
+        outside,
+        dead=scenario.dead if told.unharmed else (),
+        alive=promised | {world.text(n) for n in scenario.alive},
+    )
 
 
 def _whole(rows: list[_Delivery], wanted: int, told: Told, found: Verdict) -> None:

@@ -20,8 +20,10 @@ from aiohttp import web
 
 from notifyq.sandbox.app import create_app, start
 from notifyq.sandbox.record import Record
+from notifyq.sandbox.twilio.rules import SENDER
 
 CALLBACK_DELAY_S = 0.01
+NAME = "main"  # the provider's, in the URL of its callbacks
 CASE_DIGITS = 10  # of a number: all but the last two are the case's own
 
 
@@ -75,7 +77,8 @@ class Net:
 
     async def keep(self, request: web.Request) -> web.Response:
         raw = await request.read()
-        to = parse_qs(raw.decode())["To"][0]
+        form = parse_qs(raw.decode())
+        to = form["From" if form["To"] == [SENDER] else "To"][0]
         headers = {name.lower(): value for name, value in request.headers.items()}
         self._box[to[:CASE_DIGITS]].append(
             {"path": request.path_qs, "headers": headers, "body": raw.decode("latin-1")}
@@ -140,9 +143,21 @@ async def serve() -> None:
     sandbox = await start(create_app(record, callback_delay_s=CALLBACK_DELAY_S), "127.0.0.1", 0)
     where = f"http://127.0.0.1:{sandbox.addresses[0][1]}"
     net = await start(Net(where, record).app(), "127.0.0.1", 0)
-    print(json.dumps({"sandbox": where, "net": f"http://127.0.0.1:{net.addresses[0][1]}"}))
+    there = f"http://127.0.0.1:{net.addresses[0][1]}"
+    await _texts_to(where, f"{there}/callbacks/{NAME}")
+    print(json.dumps({"sandbox": where, "net": there}))
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+async def _texts_to(sandbox: str, url: str) -> None:
+    """Have the vendor call there when somebody writes to one of our numbers."""
+    webhook = {"vendor": "twilio", "url": url}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{sandbox}/sandbox/webhooks", json=webhook) as answer,
+    ):
+        answer.raise_for_status()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ class Scenario:
     evidence: str | None = None
     # So many deliveries or none, and none only if nobody was promised them: a list is whole.
     deliveries: int | None = None
+    # Addresses by number that are called dead in the end, if nothing goes wrong.
+    dead: tuple[int, ...] = ()
+    # Deliveries by number that lift the mark of their address when they begin.
+    alive: tuple[int, ...] = ()
     # Where deliveries may come to rest, by number; any other is sent, or unknown.
     ends: Mapping[int, frozenset[str]] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from tests.crash.points import (
     accepting,
+    addresses,
     asking_again,
     by_hand,
     delivering,
@@ -11,6 +12,6 @@ from tests.crash.points import (
 )
 from tests.crash.points.registry import SCENARIOS
 
-MODULES = (accepting, asking_again, by_hand, delivering, hearing, listing, tending)
+MODULES = (accepting, addresses, asking_again, by_hand, delivering, hearing, listing, tending)
 
 __all__ = ["MODULES", "SCENARIOS"]

@@ -174,6 +174,7 @@ class Slot:
             unclear=frozenset(child.unclear),
             unconfirmed_reply=unclear
             and (step or "").startswith("commit store/db.py:transact < services/accept.py"),
+            unharmed=fault is None,
             frozen=bool(child.of("stopping")),
         )
         verdict = judge.judge(self._look(), world, SCENARIOS[scenario], told)

@@ -29,6 +29,8 @@ ROOT = Path(notifyq.__file__).parent
 OFTEN = 3
 # What a provider is asked for; a new kind of question needs a name here, and its faults.
 KINDS = {"send": "call", "look_up": "look"}
+# These change nothing here or there: what is done with a callback is stored by steps of its own.
+NO_STEPS = ("read_callback", "check", "close")
 _INNER = ("store/", "running.py")
 
 
@@ -176,8 +178,8 @@ class Steps:
 def vendors() -> list[type]:
     """Every provider's class."""
     found = []
-    for module in pkgutil.iter_modules(providers.__path__):
-        members = vars(importlib.import_module(f"{providers.__name__}.{module.name}")).values()
+    for module in pkgutil.walk_packages(providers.__path__, f"{providers.__name__}."):
+        members = vars(importlib.import_module(module.name)).values()
         found += [
             m
             for m in members
@@ -193,7 +195,7 @@ def provider_calls() -> list[str]:
     return [
         name
         for name, member in vars(Provider).items()
-        if inspect.iscoroutinefunction(member) and name != "close"
+        if inspect.iscoroutinefunction(member) and name not in NO_STEPS
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from typing import Any, LiteralString
@@ -11,22 +12,24 @@ from uuid import uuid4
 import psycopg
 
 from notifyq.domain.asking import Ask
+from notifyq.domain.message import Sender
 from notifyq.domain.model import Channel, DoubtRules, Lane, Post
 from notifyq.domain.retention import Retention
 from notifyq.entrypoints import janitor
 from notifyq.entrypoints.worker.lane import LaneWorker
 from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
-from notifyq.providers.twilio import Twilio
+from notifyq.providers.twilio.client import Twilio
 from notifyq.providers.wire import Wire
-from notifyq.sandbox.twilio_rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from notifyq.sandbox.twilio.rules import ACCOUNT_SID, AUTH_TOKEN, SENDER
 from notifyq.services import maintain
 from notifyq.services.reap import Walk
 from notifyq.services.settle import SettleRules
 from notifyq.store import db
+from tests.crash.points import outside
 from tests.store import helpers as h
 
-PROVIDER = "main"
+PROVIDER = outside.NAME
 # Short, so that a case takes a second; the order of the two is what production code relies on.
 TIMEOUT_S = 0.8
 LEASE_S = 1.2
@@ -69,6 +72,11 @@ class World:
         changes = {"body": self.text(n), "to": self.phone(n), "key": self.text(n)} | changes
         made: Ask = h.make_ask(self.shop, **changes)
         return made
+
+    def write_to_us(self, n: int, body: str) -> None:
+        """Have the n-th person send a text to our number; told when this returns."""
+        text = {"vendor": "twilio", "from": self.phone(n), "to": SENDER, "body": body}
+        over_http("POST", f"{self.sandbox}/sandbox/inbound", text)
 
     def outside(self) -> Outside:
         """What the provider took, and what it told about it."""
@@ -117,9 +125,15 @@ def worker(
         account_sid=ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
         wire=Wire(max_in_flight=room),
+        now=lambda: datetime.now(UTC),
     )
     rules = LaneRules(
-        SendRules(TIMEOUT_S, f"{world.net}/callbacks/{PROVIDER}", lambda _brand, _program: SENDER),
+        SendRules(
+            Channel.SMS,
+            TIMEOUT_S,
+            f"{world.net}/callbacks/{PROVIDER}",
+            lambda _brand, _program: Sender(SENDER),
+        ),
         SettleRules(DoubtRules(WINDOW_S, look_up_s), h.DEDUPE_DAYS),
         room,
     )

@@ -9,11 +9,13 @@ from uuid import UUID
 
 import psycopg
 
-from notifyq.domain.model import Ready
+from notifyq.domain.model import Bounce, Ready
 from notifyq.domain.outcome import Outcome, Unavailable
+from notifyq.entrypoints.api import callbacks
 from notifyq.entrypoints.worker import lane
-from notifyq.services import accept, deliver
-from notifyq.store import disowned, upkeep
+from notifyq.services import accept, bounces, deliver
+from notifyq.store import consents, disowned, upkeep
+from notifyq.store.bounces import News
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from tests.store import helpers as h
 
@@ -132,3 +134,32 @@ def _disown_all() -> None:
         disowned.DISOWN,
         ("AND NOT delivery_id = ANY (%(known)s::uuid[])", "AND %(known)s::uuid[] IS NOT NULL"),
     )
+
+
+@_wrong("a text to us is thanked for before it is kept")
+def _thank_before_commit() -> None:
+    right = callbacks.receive_inbound
+
+    async def hasty(*arguments: Any, **named: Any) -> Any:
+        fate = await right(*arguments, **named)
+        return False if isinstance(fate, Unknown) else fate
+
+    callbacks.receive_inbound = hasty
+
+
+@_wrong("an answer that is not yes calls the address dead")
+def _doubt_is_dead() -> None:
+    def rash(delivery_id: UUID, outcome: Outcome) -> News | None:
+        if type(outcome).__name__ == "Accepted":
+            return None
+        return News(delivery_id, Bounce.DEAD, getattr(outcome, "code", None), None)
+
+    bounces.of_outcome = rash
+
+
+@_wrong("a redrive leaves the mark on the address")
+def _mark_stays() -> None:
+    async def leave(*_: Any, **__: Any) -> None:
+        """Take nothing back."""
+
+    consents.revive = leave

@@ -1,0 +1,36 @@
+"""The key of the sandbox's service account: known to everybody, so it opens nothing.
+
+A client needs the private half, as it stands in the file that Google gives out for an account.
+"""
+
+PRIVATE_KEY_ID = "sandbox-key-known-to-everybody"
+PRIVATE_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCsthGskUbOxk+e
+NXSJzym2jICKQ87FgsNVBz2Rg8lm5p/DsW/xNya54kT/lDdq7Hq2B6zQZNt84CWS
+FgqmXcOUfUWg7f+EolWn+8AfMcSSIKGBTlHpj2Npin57kNfeJvVBJnFZPAO1jVDZ
+CRu4lLA04CjdVk0HrXzBYKIj9Buv3RAlshB4Wv2W/a8N2mgkZQ+pVqEeMCA/ZARp
++vGwFSPtOQGFUoadDsaHTNsbcbiWZ+CuGrhgTzBxbZxR52/TqS5OtZLo5SyEHIhi
+wYC6KM6lTnnVKH2mQZzzlogUzc3WlGBZA1wbR39px/RP2QjrmfrNJAlVS6KLKMg+
++qKT2TZXAgMBAAECggEAOfK4yWLRFC27pwSefmKQx1wrALkxllmCenP8d2d1Wt5E
+ep99RLzRdIrzxaEQWwLPRWYb2KwObL60PGjC2AEbzyWdCBryoajp/nvcgVrsbm8e
+YUlK+IeQvmemeoUluLbvkRV58IvPXsn0d22z7GGPIZ6Yd3MuU0YlVqi6nj+YTo/b
+IQdxzJBN6A6OpTRwNGFk/RKlvmqvDbMP3Vy+0omSsPuzmtOrc6wpzn04FAX80NF3
+ft9ELSGkFWrMpUt96Lc2PHsRlp7emcoVIGcB0kgRRez6qU6Hz/jdGcbO3hm58wcf
+khIBAUWVPCAvnwJxXMW2z1Z+vUmlxX7LXIyJQFv2aQKBgQDgzwbX4ogzumylK1kC
+mduOBi+YycXIpIyP8gO8HjTxy9KejBl+RXmDgye8q/alwyfJsPzsTkuX7ABYE7hl
+0flmLJDUng7ioRO/iqvOnqoyla0ZRh6ynSTvWs5eDv/JSmg1RfSWYc7mLdwit+Q/
+1pG4vEv+1woZlBLt3kNDVs5FNQKBgQDErJfWu4r5W4TpMkDh7anSID2HAfLmSXkZ
+oaA9b8hofjT1bRIq8E9JY3WSSLYl2c02dCAl93jUgEVMWEK5QQTLJvuuN9TpikQv
+F3yNRKam+0PoKeCIJThT0/6/Me7w99+gJWA1ZKOoOJA1lgXZPS9tX8Y9O3vKtPl1
+nFZNQ5462wKBgB1O4DWE8vzLcR6XaCNOq7D4XXwt0fs2eJzLkHEV/xEG4Y6J9Ujh
+BdZ/Ys7WHHG/35AL4u1rx68mtWTGLWQY28rWRItzj708ArcV/RAS31145fhFi/r9
+QbNywzS//9jeOne3hwuT9MVNdUWRc9BeyOCsq7utjUOIam9Yaqx8xKeBAoGAfJgS
+gRjCjAIsi0coz3gus011bQgRB07YhyJbT1B3l6sMhcaZUdZ3hDicDRY/Pm9ij/K1
+Qxgp1gWE4T6w1oeYL9L8cnwwR9suIt8wKpapNPPNK1EMS3O44XJV2m4Zv1Joux2y
+e2DMRQ/AXBI0llEqsJGSFsyOOfa4aoemLMB/hy0CgYBveqYl8YxR8kIMWEIrlIy/
+SWSkYBni+LxdUC7RFuWtuG5AK+l4peED5tph+c++s08C/FpP0C4PMXRYaDft3w6A
+dTtILRqG0pyf+ksSuHHZAoP1jdOdZJYSMu0RrydgsBZyyPXXHH83i4YA5Ifc65DZ
+waqiXSFe2/GyORp/xst/Ow==
+-----END PRIVATE KEY-----
+"""

@@ -1,0 +1,63 @@
+"""What providers tell of an address, kept in its consent row: dead since when, soft bounces."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from notifyq.domain.model import Bounce
+from notifyq.store.db import Conn
+
+# Purpose: note what became of one delivery's message. A registration that is newer than the news
+# is another one's, so it stays. Cost: two key look-ups; nothing is written of an address that has
+# delivered before and has delivered again.
+NOTE: LiteralString = """
+UPDATE consent AS c
+   SET dead_at = CASE WHEN n.dies THEN greatest(c.dead_at, n.at) ELSE c.dead_at END,
+       dead_code = CASE WHEN n.dies THEN coalesce(n.code, n.kind) ELSE c.dead_code END,
+       soft_bounces = CASE n.kind WHEN 'soft' THEN least(c.soft_bounces + 1, 32767)
+                                  WHEN 'dead' THEN c.soft_bounces ELSE 0 END
+  FROM (SELECT d.brand, d.channel, d.address_key, w.kind, w.code, w.at,
+               w.kind = 'dead'
+                 OR (w.kind = 'soft' AND o.soft_bounces + 1 >= %(soft_max)s::int4) AS dies
+          FROM (SELECT %(kind)s::text AS kind, %(code)s::text AS code,
+                       coalesce(%(at)s::timestamptz, now()) AS at) AS w,
+               LATERAL (SELECT brand, channel, address_key, registered_at FROM delivery
+                         WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
+                         LIMIT 1) AS d,
+               LATERAL (SELECT soft_bounces FROM consent
+                         WHERE cell = %(cell)s::int2 AND brand = d.brand
+                           AND channel = d.channel AND address_key = d.address_key
+                         LIMIT 1 FOR NO KEY UPDATE) AS o
+         WHERE (w.kind <> 'delivered' OR o.soft_bounces > 0)
+           AND (d.registered_at IS NULL OR d.registered_at <= w.at)) AS n
+ WHERE c.cell = %(cell)s::int2 AND c.brand = n.brand AND c.channel = n.channel
+   AND c.address_key = n.address_key
+"""
+
+# Several in a row, without one that arrived between them, are as good as dead: a mailbox that is
+# full for a week has nobody.
+SOFT_BOUNCES_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a provider told about the address of a delivery. bounce None: it arrived."""
+
+    delivery_id: UUID
+    bounce: Bounce | None
+    code: str | None
+    at: datetime | None  # by the provider's clock; None: now
+
+
+async def note(conn: Conn, news: News, *, cell: int) -> bool:
+    """Keep what it says of the address; False if it says nothing new."""
+    parameters = {
+        "cell": cell,
+        "delivery_id": news.delivery_id,
+        "kind": "delivered" if news.bounce is None else news.bounce,
+        "code": news.code,
+        "at": news.at,
+        "soft_max": SOFT_BOUNCES_MAX,
+    }
+    return (await conn.execute(NOTE, parameters)).rowcount == 1
