@@ -86,6 +86,7 @@ OUTSIDE: dict[str, dict[str, str]] = {
         "cryptography": "the providers' keys and certificates",
         "h2": "APNs speaks HTTP/2",
         "hyperframe": "frames that h2 does not let a good server send",
+        "jwt": "the tokens that clients show",
         "yarl": "callback URLs byte for byte as they were given",
     },
     "config": {"pydantic": "bounds of settings", "pydantic_core": "pydantic's own error types"},

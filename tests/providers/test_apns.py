@@ -246,7 +246,7 @@ async def sent(message: Message) -> tuple[httpx.Request, dict[str, Any]]:
 def claims_of(token: str) -> dict[str, Any]:
     """Verify a token's signature and return what it claims."""
     key: Any = KEY.public_key()
-    options = {"verify_iat": False}
+    options: Any = {"verify_iat": False}
     return dict(jwt.decode(token, key, algorithms=["ES256"], options=options))
 
 
