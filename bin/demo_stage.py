@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ import psycopg
 
 from notifyq import migrate
 from notifyq.embedded import EmbeddedPostgres
+from notifyq.sandbox.ses import rules as ses
+from notifyq.sandbox.sinch import rules as sinch
 
 HTTP = httpx.Client(trust_env=False, timeout=30)  # loopback goes by no proxy
 WAIT_S = 45.0  # longer than a lease: what is late by more is stuck
@@ -117,7 +119,8 @@ def stage() -> Iterator[Stage]:
         logs = Path(stack.enter_context(TemporaryDirectory(prefix="notifyq-demo-")))
         server = stack.enter_context(EmbeddedPostgres.start())
         migrate.upgrade(server.url(), actor="demo")
-        api_port, sandbox_port = _free_port(), _free_port()
+        api_port, sandbox_port = _free_port(), _free_port(in_a_row=3)
+        config = _settings(logs, sandbox_port)
         made = Stage(
             url=server.url(),
             api=f"http://127.0.0.1:{api_port}",
@@ -129,13 +132,19 @@ def stage() -> Iterator[Stage]:
                 "NOTIFYQ_PUBLIC_URL": f"http://127.0.0.1:{api_port}",
                 "NOTIFYQ_SANDBOX_URL": f"http://127.0.0.1:{sandbox_port}",
                 "NOTIFYQ_URL": f"http://127.0.0.1:{api_port}",
-                "NOTIFYQ_CONFIG": str(Path(__file__).with_name("demo.toml")),
+                "NOTIFYQ_CONFIG": str(config),
                 "NOTIFYQ_ACTOR": "demo",
+                "DEMO_SINCH_TOKEN": sinch.API_TOKEN,
+                "DEMO_SINCH_SECRET": sinch.CALLBACK_SECRET,
+                "DEMO_SES_KEY_ID": ses.ACCESS_KEY_ID,
+                "DEMO_SES_SECRET": ses.SECRET_ACCESS_KEY,
             },
             logs=logs,
         )
         stack.callback(made.stop)
-        made.start("sandbox", "sandbox", "--port", str(sandbox_port))
+        told = {"twilio": "sandbox-sms", "sendgrid": "sandbox-email", "ses": "ses-main"}
+        webhooks = (f"--webhook={v}={made.api}/callbacks/{name}" for v, name in told.items())
+        made.start("sandbox", "sandbox", "--port", str(sandbox_port), *webhooks)
         made.start("api", "api")
         made.start("janitor", "janitor")
         made.start("worker", "worker", "--channel", "all")
@@ -209,8 +218,23 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _settings(folder: Path, sandbox_port: int) -> Path:
+    """Write the settings with the ports filled in; return where."""
+    text = Path(__file__).with_name("demo.toml").read_text(encoding="utf-8")
+    text = text.replace("$sandbox", f"http://127.0.0.1:{sandbox_port}")
+    made = folder / "demo.toml"
+    made.write_text(text.replace("$relay", f"127.0.0.1:{sandbox_port + 2}"), encoding="utf-8")
+    return made
+
+
+def _free_port(in_a_row: int = 1) -> int:
+    """Return a port that is free, with those after it."""
+    while True:
+        with ExitStack() as probes:
+            first = 0
+            with suppress(OSError):
+                for n in range(in_a_row):
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", first + n if first else 0))
+                    first = first or probe.getsockname()[1]
+                return first

@@ -146,6 +146,15 @@ def test_the_environment_is_over_the_file(tmp_path: Path) -> None:
     assert set(found.providers) == {"main"}
 
 
+def test_a_category_may_go_by_accounts_of_its_own(tmp_path: Path) -> None:
+    text = WHOLE + '\n[categories."mail.out".routes]\nsms = ["main"]\n'
+    found = read(tmp_path, text).category("mail.out")
+    assert found is not None
+    assert found.routes == {Channel.SMS: ("main",)}
+    wrong = WHOLE + '\n[categories."mail.out".routes]\nsms = ["other"]\n'
+    assert one_fault(tmp_path, wrong).startswith("categories.mail.out.routes.sms: 'other' is no")
+
+
 def test_settings_cannot_be_changed_once_read(tmp_path: Path) -> None:
     found = read(tmp_path, WHOLE)
     with pytest.raises(ValidationError, match="frozen"):

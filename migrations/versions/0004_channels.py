@@ -19,7 +19,7 @@ def downgrade() -> None:
     op.execute("DROP TABLE notifyq.inbound")
     op.execute(
         "ALTER TABLE notifyq.consent DROP COLUMN dead_at, DROP COLUMN dead_code, "
-        "DROP COLUMN soft_bounces"
+        "DROP COLUMN alive_at, DROP COLUMN soft_bounces"
     )
     op.execute("ALTER TABLE notifyq.delivery DROP COLUMN registered_at")
     op.execute("ALTER TABLE notifyq.content DROP COLUMN more")

@@ -14,6 +14,7 @@ ALTER TABLE notifyq.delivery ADD COLUMN registered_at timestamptz;
 ALTER TABLE notifyq.consent
     ADD COLUMN dead_at       timestamptz,  -- by the provider's clock, where it says when
     ADD COLUMN dead_code     text,
+    ADD COLUMN alive_at      timestamptz,  -- somebody said so then: older news counts no more
     ADD COLUMN soft_bounces  smallint NOT NULL DEFAULT 0,  -- in a row; a delivery sets it to 0
     ADD CONSTRAINT consent_dead_with_its_code CHECK ((dead_at IS NULL) = (dead_code IS NULL)),
     ADD CONSTRAINT consent_soft_bounces_from_0 CHECK (soft_bounces >= 0);

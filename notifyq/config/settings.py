@@ -60,7 +60,9 @@ class CategorySettings(Table):
     in_doubt: Literal["never_twice", "at_least_once"] = "never_twice"
     resend_after_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
     # Accounts that this kind goes by, where it is not the channel's route.
-    routes: dict[Channel, Annotated[list[Word], Field(min_length=1)]] = Field(default_factory=dict)
+    routes: dict[Literal["sms", "email", "push"], Annotated[list[Word], Field(min_length=1)]] = (
+        Field(default_factory=dict)
+    )
 
     @field_validator("expires_in_s")
     @classmethod
@@ -88,7 +90,7 @@ class CategorySettings(Table):
         lifetime_s = self.expires_in_s or LIFETIME_S_MAX[message_class]
         again = self.in_doubt == "at_least_once"
         resend_after_s = (self.resend_after_s or RESEND_AFTER_S) if again else None
-        routes = {channel: tuple(names) for channel, names in self.routes.items()}
+        routes = {Channel(channel): tuple(names) for channel, names in self.routes.items()}
         return Category(name, message_class, self.program, lifetime_s, resend_after_s, routes)
 
 

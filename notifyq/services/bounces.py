@@ -6,6 +6,7 @@ which the provider refuses again.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from notifyq.domain.model import RANK_DELIVERED, Bounce, Receipt
@@ -16,10 +17,10 @@ from notifyq.store.db import Committed, Conn, transact
 _TELLING = (Bounce.DEAD, Bounce.SOFT)
 
 
-def of_outcome(delivery_id: UUID, outcome: Outcome) -> News | None:
-    """Return what an answer says of the address; None for nothing."""
+def of_outcome(delivery_id: UUID, outcome: Outcome, at: datetime) -> News | None:
+    """Return what an answer says of the address; None for nothing. at: when it came."""
     if isinstance(outcome, Refused) and outcome.refusal is Refusal.ADDRESS and outcome.for_good:
-        return News(delivery_id, Bounce.DEAD, outcome.code, outcome.since)
+        return News(delivery_id, Bounce.DEAD, outcome.code, outcome.since or at)
     return None
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from notifyq.domain.model import Bounce
 from notifyq.store.db import Conn
 
-# Purpose: note what became of one delivery's message. A registration that is newer than the news
-# is another one's, so it stays. Cost: two key look-ups; nothing is written of an address that has
-# delivered before and has delivered again.
+# Purpose: note what became of one delivery's message. A registration, or a person's word that the
+# address is good, that is newer than the news makes it count for nothing. Cost: two key look-ups;
+# nothing is written of an address that has delivered before and has delivered again.
 NOTE: LiteralString = """
 UPDATE consent AS c
    SET dead_at = CASE WHEN n.dies THEN greatest(c.dead_at, n.at) ELSE c.dead_at END,
@@ -25,11 +25,12 @@ UPDATE consent AS c
                LATERAL (SELECT brand, channel, address_key, registered_at FROM delivery
                          WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
                          LIMIT 1) AS d,
-               LATERAL (SELECT soft_bounces FROM consent
+               LATERAL (SELECT soft_bounces, alive_at FROM consent
                          WHERE cell = %(cell)s::int2 AND brand = d.brand
                            AND channel = d.channel AND address_key = d.address_key
                          LIMIT 1 FOR NO KEY UPDATE) AS o
          WHERE (w.kind <> 'delivered' OR o.soft_bounces > 0)
+           AND (o.alive_at IS NULL OR w.kind = 'delivered' OR w.at > o.alive_at)
            AND (d.registered_at IS NULL OR d.registered_at <= w.at)) AS n
  WHERE c.cell = %(cell)s::int2 AND c.brand = n.brand AND c.channel = n.channel
    AND c.address_key = n.address_key

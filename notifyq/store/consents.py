@@ -33,12 +33,12 @@ SELECT asked.brand, asked.address_key, c.blocked, c.revision, c.dead_at
                    AND channel = %(channel)s::channel AND address_key = asked.address_key
                  LIMIT 1 FOR NO KEY UPDATE) AS c
 """
-# Purpose: let addresses that were called dead be sent to again.
+# Purpose: let addresses that were called dead, or will be by older news, be sent to again.
 REVIVE: LiteralString = """
-UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0
+UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0, alive_at = now()
   FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS k (brand, address_key)
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
-   AND c.address_key = k.address_key AND c.dead_at IS NOT NULL
+   AND c.address_key = k.address_key
 """
 _OPT_OUT: LiteralString = """
 WITH changed AS (
@@ -114,7 +114,10 @@ async def lock(
 async def revive(
     conn: Conn, keys: Iterable[tuple[str, bytes]], *, cell: int, channel: Channel
 ) -> None:
-    """Take back that addresses are dead; their rows are locked by this transaction."""
+    """Take back that addresses are dead; their rows are locked by this transaction.
+
+    News of what happened before does not count any more, however late it comes.
+    """
     ordered = sorted(set(keys))
     parameters = {
         "cell": cell,

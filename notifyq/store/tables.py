@@ -179,7 +179,8 @@ lane = _table(
 consent = _table(
     "consent",
     "*brand text, *channel channel, *address_key bytea, blocked boolean, revision bigint, "
-    "changed_at time, dead_at time?, dead_code text?, soft_bounces smallint",
+    "changed_at time, dead_at time?, dead_code text?, alive_at time?, "
+    "soft_bounces smallint",
 )
 consent_event = _table(
     "consent_event",

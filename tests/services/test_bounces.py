@@ -81,7 +81,7 @@ async def test_only_a_refusal_of_the_address_makes_it_dead(
 ) -> None:
     shop = await h.open_shop(hot)
     ready = await sent(hot, shop)
-    news = bounces.of_outcome(ready.due.delivery_id, outcome)
+    news = bounces.of_outcome(ready.due.delivery_id, outcome, h.database_now())
     assert (news is not None) == dies
     assert await bounces.keep(hot, [news] if news else [], cell=0) == dies
     state, reason = await next_one(hot, shop)
@@ -100,7 +100,7 @@ async def test_only_a_refusal_of_the_address_makes_it_dead(
 )
 def test_what_our_own_settings_may_cause_gives_no_device_up(answer: Any, for_good: bool) -> None:
     assert answer.refusal is Refusal.ADDRESS
-    assert (bounces.of_outcome(h.new_id(), answer) is not None) == for_good
+    assert (bounces.of_outcome(h.new_id(), answer, h.database_now()) is not None) == for_good
 
 
 async def test_a_registration_after_the_death_lives_and_forgets_it(hot: db.Conn) -> None:
@@ -160,7 +160,7 @@ async def test_whoever_redrives_says_that_the_address_is_good(hot: db.Conn) -> N
     ready = await sent(hot, shop)
     refused = Refused(Refusal.ADDRESS, "21211")
     await h.settled(hot, h.post_of(shop), (ready, refused))
-    news = bounces.of_outcome(ready.due.delivery_id, refused)
+    news = bounces.of_outcome(ready.due.delivery_id, refused, h.database_now())
     assert news is not None
     await bounces.keep(hot, [news], cell=0)
     errand = redrive.Errand(0, "ann", "mended", 10.0, h.new_id)
@@ -170,3 +170,7 @@ async def test_whoever_redrives_says_that_the_address_is_good(hot: db.Conn) -> N
     assert [r.due.delivery_id for r in (await h.begin(hot, h.post_of(shop))).ready] == [
         ready.due.delivery_id
     ]
+    # A worker that was slow to note the refusal does not undo it, and a new one counts again.
+    assert await bounces.keep(hot, [news], cell=0) == 0
+    later = replace(news, at=h.database_now() + timedelta(minutes=1))
+    assert await bounces.keep(hot, [later], cell=0) == 1

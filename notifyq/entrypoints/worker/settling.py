@@ -113,12 +113,14 @@ class Settler:
             return
         if isinstance(done, Unknown):
             raise psycopg.OperationalError(f"the fate of settle is not known: {done.reason}")
-        for ended in batch:
-            self._over(ended)
-            self._written(ended.ready.attempt)
-        told = [bounces.of_outcome(e.ready.due.delivery_id, e.outcome) for e in batch]
-        await bounces.keep(conn, [news for news in told if news], cell=self._post.cell)
         _report(batch, done)
+        try:
+            told = [bounces.of_outcome(e.ready.due.delivery_id, e.outcome, e.at) for e in batch]
+            await bounces.keep(conn, [news for news in told if news], cell=self._post.cell)
+        finally:  # a drain waits for the news too; but it is not settled again for it
+            for ended in batch:
+                self._over(ended)
+                self._written(ended.ready.attempt)
 
 
 def _report(batch: list[Ended], done: Settled) -> None:
