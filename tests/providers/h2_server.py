@@ -83,6 +83,7 @@ class Peer(asyncio.Protocol):
         self.rest: dict[int, bytes] = {}  # of answers, for want of window
         self.events: list[Event] = []
         self.raw = bytearray()
+        self.gathered: bytearray | None = None  # what is to be written in one piece
         self.gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -177,14 +178,22 @@ class Peer(asyncio.Protocol):
     def write(self, frame: Frame | bytes) -> None:
         """Write a frame, or anything."""
         raw = frame if isinstance(frame, bytes) else frame.serialize()
-        self.transport.write(self.h2.data_to_send() + raw)
+        self.out(self.h2.data_to_send() + raw)
 
     def flush(self) -> None:
         if data := self.h2.data_to_send():
+            self.out(data)
+
+    def out(self, data: bytes) -> None:
+        if self.gathered is None:
             self.transport.write(data)
+        else:
+            self.gathered += data
 
     def hang_up(self) -> None:
         """Close after what was written."""
+        if self.gathered is not None:
+            self.transport.write(bytes(self.gathered))
         self.transport.close()
 
     def cut(self) -> None:

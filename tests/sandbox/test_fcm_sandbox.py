@@ -57,10 +57,14 @@ GOOD: dict[str, Any] = {
 
 
 def assertion(**changes: object) -> str:
-    """A good assertion but for the changes; a claim that is None is left out."""
+    """A good assertion but for the changes; a claim that is None is left out.
+
+    A float is so many seconds from now.
+    """
     at = int(time.time())
     claims = {"iss": CLIENT_EMAIL, "scope": SCOPE, "aud": AUDIENCE, "iat": at, "exp": at + 3_600}
-    given = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    new = {name: at + int(v) if isinstance(v, float) else v for name, v in changes.items()}
+    given = {name: value for name, value in {**claims, **new}.items() if value is not None}
     return jwt.encode(given, PRIVATE_KEY, algorithm="RS256")
 
 
@@ -235,9 +239,9 @@ OTHERS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     [
         ({"iss": "another@sandbox-project.iam.gserviceaccount.com"}, "invalid_grant"),
         ({"aud": "https://another.example/token"}, "invalid_grant"),
-        ({"exp": int(time.time()) + 7_200}, "invalid_grant"),
-        ({"exp": int(time.time()) - 600}, "invalid_grant"),
-        ({"iat": int(time.time()) + 900}, "invalid_grant"),
+        ({"exp": 7_200.0}, "invalid_grant"),
+        ({"exp": -600.0}, "invalid_grant"),
+        ({"iat": 900.0}, "invalid_grant"),
         ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope"),
         ({"scope": None}, "invalid_grant"),
         ({"exp": None}, "invalid_grant"),
