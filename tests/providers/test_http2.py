@@ -20,7 +20,7 @@ import httpx
 import pytest
 import trustme
 from h2.errors import ErrorCodes
-from h2.events import PingAckReceived, PingReceived, SettingsAcknowledged
+from h2.events import PingAckReceived, PingReceived, SettingsAcknowledged, StreamReset
 from h2.settings import SettingCodes
 from hpack import NeverIndexedHeaderTuple
 from hyperframe.frame import (
@@ -502,6 +502,16 @@ async def test_a_stream_that_the_peer_refuses_was_not_processed_and_the_others_g
         for expected in (Answer, NotProcessed, Answer):
             assert isinstance(await http2.exchange(post(server), timeout_s=5), expected)
     assert len(server.peers) == 1
+
+
+async def test_a_refusal_that_the_peer_did_not_say_is_none() -> None:
+    """As if h2 itself had ended a stream that went wrong."""
+    async with both(silent) as (server, http2):
+        exchange = asyncio.create_task(http2.exchange(post(server), timeout_s=5))
+        await until(lambda: len(server.seen) == 1)
+        code = ErrorCodes.REFUSED_STREAM
+        live(http2)._hear(StreamReset(stream_id=1, error_code=code, remote_reset=False))
+        assert await exchange == Lost("rst_7")
 
 
 @pytest.mark.parametrize("behaviour", [large, endless])
