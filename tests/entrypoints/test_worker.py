@@ -731,7 +731,7 @@ async def _restarted_under_load(rig: Any, server: EmbeddedPostgres) -> list[str]
                 await asyncio.sleep(0.05)
 
     producers = [asyncio.create_task(produce(f"p{n}")) for n in range(8)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         for step in (1, 2, 3):
             while True:
                 if len(accepted) >= 200 * step:
