@@ -220,7 +220,8 @@ def _answers(url: str) -> bool:
 
 def _settings(folder: Path, sandbox_port: int) -> Path:
     """Write the settings with the ports filled in; return where."""
-    text = Path(__file__).with_name("demo.toml").read_text(encoding="utf-8")
+    files = (Path(__file__).with_name(name) for name in ("demo.toml", "demo_accounts.toml"))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     text = text.replace("$sandbox", f"http://127.0.0.1:{sandbox_port}")
     made = folder / "demo.toml"
     made.write_text(text.replace("$relay", f"127.0.0.1:{sandbox_port + 2}"), encoding="utf-8")

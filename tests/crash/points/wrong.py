@@ -149,7 +149,7 @@ def _thank_before_commit() -> None:
 
 @_wrong("an answer that is not yes calls the address dead")
 def _doubt_is_dead() -> None:
-    def rash(delivery_id: UUID, outcome: Outcome) -> News | None:
+    def rash(delivery_id: UUID, outcome: Outcome, _: object) -> News | None:
         if type(outcome).__name__ == "Accepted":
             return None
         return News(delivery_id, Bounce.DEAD, getattr(outcome, "code", None), None)
