@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent / "notifyq"
 FLOORS = {
     "__init__": 0,
     "errors": 0,
+    "boottime": 0,
     "domain": 1,
     "store": 2,
     "providers": 2,
@@ -47,7 +48,7 @@ KNOWS_ONLY = {
 # Floors where each module is a room of its own; a folder inside is one room.
 ROOMS = ("services", "providers", "entrypoints")
 # once.py is the helper of wire.py
-SHARED_BY_PROVIDERS = ("wire", "http2", "once", "answers", "checking", "mail")
+SHARED_BY_PROVIDERS = ("wire", "http2", "once", "answers", "checking", "sockets")
 
 # Packages from outside, by floor: what each is there for. One that is not needed goes out.
 OUTSIDE: dict[str, dict[str, str]] = {

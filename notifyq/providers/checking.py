@@ -1,6 +1,6 @@
 """Steps that are the same when any account is checked over HTTP: is it reached, do clocks agree."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -17,6 +17,22 @@ MENDS: Mapping[str, str] = {
     "timeout": "no answer in time; check the firewall, or raise timeout_s",
     "econnrefused": "nobody listens there; check base_url",
 }
+
+
+def checked(
+    answer: Answer | Unanswered,
+    url: str,
+    now: datetime,
+    *steps: Callable[[Answer], Check],
+) -> list[Check]:
+    """Return reach, clock and then each step, up to the first that fails."""
+    checks = [reached(answer, url)]
+    if isinstance(answer, Answer):
+        for step in (lambda found: clock(found, now), *steps):
+            checks.append(step(answer))
+            if not checks[-1].ok:
+                break
+    return checks
 
 
 def reached(answer: Answer | Unanswered, url: str) -> Check:

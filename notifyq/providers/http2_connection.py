@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
             self.flush()
         else:
             self.give_up("stuck")  # its bytes are still here, and would leave after its deadline
-        if stream.left_s() <= 0 and self._pulse.heard_s < stream.deadline_s - stream.timeout_s:
+        if stream.left_s() <= 0 and self._pulse.heard_s < stream.deadline.at_s - stream.timeout_s:
             self._ask()
         self._changed()
 

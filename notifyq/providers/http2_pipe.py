@@ -5,18 +5,16 @@ Invariant: `has_left(mark)` is true only when every byte written up to the mark 
 """
 
 import asyncio
-import socket
-import time
 from collections.abc import Callable
+
+from notifyq.boottime import boottime_s
+from notifyq.providers.sockets import Silence
 
 # A peer not heard of for longer is asked by PING before it gets a request: routers forget idle
 # connections after minutes, and the request would be in doubt. (Apple asks for no more than a PING
 # after an hour; apns2 sends one every minute, whether there are requests or not.)
 QUIET_S = 60.0
 PING_S = 5.0  # a peer that says nothing for so long after a PING is gone
-
-_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Pipe:
@@ -27,7 +25,7 @@ class Pipe:
         self.writable = True  # the kernel has taken everything so far
         self._transports: tuple[asyncio.Transport, ...] = ()  # the topmost first
         self._written = self._left = 0  # bytes handed to the transport; those surely out of it
-        self._silence_ms = 0
+        self._silence = Silence()
 
     def attach(self, *transports: asyncio.Transport) -> None:
         """Take the transports, the topmost first."""
@@ -63,16 +61,8 @@ class Pipe:
         return not self.pending_bytes() or mark <= self._left
 
     def bound_silence(self, left_s: float) -> None:
-        """Let the kernel stop repeating unacknowledged bytes within `left_s` seconds.
-
-        It does so for a process that is stopped, too. Kept while it fits: a call costs 15 us.
-        """
-        left_ms = max(left_s, 0) * 1_000
-        if _USER_TIMEOUT is None or left_ms / 2 <= self._silence_ms <= left_ms:
-            return
-        self._silence_ms = max(1, int(left_ms * 0.9))
-        sock = self._transports[0].get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._silence_ms)
+        """Let the kernel stop repeating unacknowledged bytes within `left_s` seconds."""
+        self._silence.bound(self._transports[0].get_extra_info("socket"), left_s)
 
     def abort(self) -> None:
         """Reset the connection: bytes still here never leave."""
@@ -111,8 +101,3 @@ class Pulse:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-
-
-def boottime_s() -> float:
-    """Return seconds since boot: they run on while the machine sleeps, as leases do."""
-    return time.clock_gettime(_BOOTTIME)

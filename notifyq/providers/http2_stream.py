@@ -7,16 +7,14 @@ Invariant: a stream has its id before its first byte is handed to a transport, a
 """
 
 import asyncio
-import errno
 import re
-import socket
-import ssl
 from typing import Protocol
 
 import httpx
 
+from notifyq.boottime import Deadline
+from notifyq.providers import sockets
 from notifyq.providers.http2_frames import Fields
-from notifyq.providers.http2_pipe import boottime_s
 from notifyq.providers.once import Failed
 from notifyq.providers.wire import BODY_BYTES_MAX, Answer, Lost, NeverLeft, NotProcessed
 
@@ -43,7 +41,7 @@ class Stream:
     """One exchange; `result` is done when it has ended."""
 
     __slots__ = (
-        *("body", "connection", "deadline_s", "fields", "headers", "id", "mark", "rest"),
+        *("body", "connection", "deadline", "fields", "headers", "id", "mark", "rest"),
         *("result", "status", "timeout_s"),
     )
 
@@ -52,7 +50,7 @@ class Stream:
         self.fields = fields
         self.rest = memoryview(body)  # of the request's body, not written yet
         self.timeout_s = timeout_s
-        self.deadline_s = boottime_s() + timeout_s
+        self.deadline = Deadline(timeout_s)
         self.connection: Drops | None = None  # where it began
         self.id = 0  # until it begins
         self.mark = 0  # how much the connection had written when this stream's last byte was
@@ -63,7 +61,7 @@ class Stream:
 
     def left_s(self) -> float:
         """Return the seconds to its deadline; below 0 after it."""
-        return self.deadline_s - boottime_s()
+        return self.deadline.left_s()
 
     def end(self, result: Result) -> None:
         """Say how it ended, unless that is known."""
@@ -123,15 +121,4 @@ def fields_bytes(fields: Fields) -> int:
 
 def code_of(error: Exception | None) -> str:
     """Return a short name for why a connection ended or did not open; nothing is decided by it."""
-    match error:
-        case Failed():
-            return str(error)
-        case TimeoutError():
-            return "timeout"
-        case socket.gaierror() | UnicodeError():
-            return "no_such_host"
-        case ssl.SSLError():
-            return "tls"
-        case OSError(errno=int(number)):
-            return errno.errorcode.get(number, "os_error").lower()
-    return "closed"
+    return str(error) if isinstance(error, Failed) else sockets.code_of(error, otherwise="closed")

@@ -27,7 +27,7 @@ import httpx
 import yarl
 
 from notifyq.domain.outcome import InDoubt, NotSent, Unavailable
-from notifyq.providers.once import Failed, Once, OnceRequest, SilencesMs, hard_socket
+from notifyq.providers.once import Failed, Once, OnceRequest, Silences, hard_socket
 
 # An answer of a provider is a few KB; a megabyte of it is no answer that we can act on.
 BODY_BYTES_MAX = 1_048_576
@@ -92,7 +92,7 @@ class Wire(httpx.AsyncBaseTransport):
             raise ValueError(f"max_in_flight {max_in_flight} is below 1")
         self._max_in_flight = max_in_flight
         self._pool: aiohttp.TCPConnector | None = None
-        self._silences_ms: SilencesMs = WeakKeyDictionary()
+        self._silences: Silences = WeakKeyDictionary()
 
     async def exchange(
         self, request: httpx.Request, *, timeout_s: float
@@ -102,7 +102,7 @@ class Wire(httpx.AsyncBaseTransport):
         Ends within `timeout_s` seconds (above 0), waiting for a place, name look-up and
         handshake included. The request's body is bytes; `post_request` builds a cheap one.
         """
-        once = Once(timeout_s, self._silences_ms)
+        once = Once(timeout_s, self._silences)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._answer(request, once)

@@ -5,7 +5,7 @@ the vendor's to say.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from notifyq.sandbox.faults import Fault
 
@@ -67,3 +67,18 @@ def of_mail(address: str) -> str | None:
     """Return the kind of a mail address: its local part up to a `+`; None for an ordinary one."""
     local = address.rpartition("@")[0].partition("+")[0].lower()
     return local if local in KINDS else None
+
+
+def recipients(
+    kind_of: Callable[[str], str | None], faults: Mapping[str, Fault]
+) -> Callable[[str], Fault | None]:
+    """Return what says what a recipient makes happen at a vendor; None for an ordinary one.
+
+    kind_of: one of the three above. faults: what each kind comes to there.
+    """
+
+    def magic_of(to: str) -> Fault | None:
+        kind = kind_of(to)
+        return faults.get(kind) if kind else None
+
+    return magic_of

@@ -148,7 +148,7 @@ def _number(data: Mapping[str, object], key: str, parameter: Parameter) -> float
     if not right or not parameter.low <= value <= parameter.high:  # type: ignore[operator]
         kind = "whole number" if parameter.whole else "number"
         raise BadScript(key, f"a {kind} from {parameter.low:g} to {parameter.high:g}")
-    return value  # type: ignore[return-value]  # as above
+    return value  # type: ignore[return-value]  # `right` has looked at it
 
 
 def _read_match(data: object) -> dict[str, str]:

@@ -95,13 +95,16 @@ async def redrive(
     """
 
     async def work(conn: Conn) -> Redriven:
-        result, order = await _decide(conn, delivery_id, errand, before)
+        its = await held.hold(conn, delivery_id, cell=errand.cell)
+        result, order = await _decide(conn, delivery_id, its, errand, before)
         if errand.dry_run:
             raise _Rehearsed(result)
         if order is not None and not await dead_letters.redrive(conn, order, cell=errand.cell):
             return Redriven(delivery_id, None, Refusal.NOTHING, None)
-        if order is not None:
-            await _revive(conn, delivery_id, errand.cell)
+        if order is not None and its is not None:
+            # Whoever redrives says that the address is good: else it is suppressed at once.
+            key = (its.brand, its.address_key)
+            await consents.revive(conn, [key], cell=errand.cell, channel=its.channel)
         return result
 
     try:
@@ -144,11 +147,10 @@ class _Rehearsed(Exception):
 
 
 async def _decide(
-    conn: Conn, delivery_id: UUID, errand: Errand, before: int
+    conn: Conn, delivery_id: UUID, its: held.Held | None, errand: Errand, before: int
 ) -> tuple[Redriven, dead_letters.Order | None]:
-    """Lock everything that speaks for or against a redrive, and decide."""
+    """Lock what else speaks for or against a redrive, and decide. its: the delivery, held."""
     cell = errand.cell
-    its = await held.hold(conn, delivery_id, cell=cell)
     if its is None:
         return Redriven(delivery_id, None, Refusal.NOTHING, None), None
     if its.overtaken:
@@ -191,13 +193,6 @@ async def _opted_out(conn: Conn, its: held.Held, cell: int) -> bool:
     key = (its.brand, its.address_key)
     consent = (await consents.lock(conn, {key: None}, cell=cell, channel=its.channel)).get(key)
     return consent is None or consent.blocked
-
-
-async def _revive(conn: Conn, delivery_id: UUID, cell: int) -> None:
-    """Whoever redrives says that the address is good: else it would be suppressed at once."""
-    its = await held.hold(conn, delivery_id, cell=cell)
-    if its is not None:
-        await consents.revive(conn, [(its.brand, its.address_key)], cell=cell, channel=its.channel)
 
 
 def _kind(letter: Letter, due: datetime) -> Kind:

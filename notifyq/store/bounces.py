@@ -13,27 +13,25 @@ from notifyq.store.db import Conn
 # nothing is written of an address that has delivered before and has delivered again.
 NOTE: LiteralString = """
 UPDATE consent AS c
-   SET dead_at = CASE WHEN n.dies THEN greatest(c.dead_at, n.at) ELSE c.dead_at END,
-       dead_code = CASE WHEN n.dies THEN coalesce(n.code, n.kind) ELSE c.dead_code END,
+   SET dead_at = CASE WHEN n.kind = 'dead'
+                        OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4)
+                      THEN greatest(c.dead_at, n.at) ELSE c.dead_at END,
+       dead_code = CASE WHEN n.kind = 'dead'
+                          OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4)
+                        THEN coalesce(n.code, n.kind) ELSE c.dead_code END,
        soft_bounces = CASE n.kind WHEN 'soft' THEN least(c.soft_bounces + 1, 32767)
                                   WHEN 'dead' THEN c.soft_bounces ELSE 0 END
-  FROM (SELECT d.brand, d.channel, d.address_key, w.kind, w.code, w.at,
-               w.kind = 'dead'
-                 OR (w.kind = 'soft' AND o.soft_bounces + 1 >= %(soft_max)s::int4) AS dies
+  FROM (SELECT d.brand, d.channel, d.address_key, d.registered_at, w.kind, w.code, w.at
           FROM (SELECT %(kind)s::text AS kind, %(code)s::text AS code,
                        coalesce(%(at)s::timestamptz, now()) AS at) AS w,
                LATERAL (SELECT brand, channel, address_key, registered_at FROM delivery
                          WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
-                         LIMIT 1) AS d,
-               LATERAL (SELECT soft_bounces, alive_at FROM consent
-                         WHERE cell = %(cell)s::int2 AND brand = d.brand
-                           AND channel = d.channel AND address_key = d.address_key
-                         LIMIT 1 FOR NO KEY UPDATE) AS o
-         WHERE (w.kind <> 'delivered' OR o.soft_bounces > 0)
-           AND (o.alive_at IS NULL OR w.kind = 'delivered' OR w.at > o.alive_at)
-           AND (d.registered_at IS NULL OR d.registered_at <= w.at)) AS n
+                         LIMIT 1) AS d) AS n
  WHERE c.cell = %(cell)s::int2 AND c.brand = n.brand AND c.channel = n.channel
    AND c.address_key = n.address_key
+   AND (n.kind <> 'delivered' OR c.soft_bounces > 0)
+   AND (c.alive_at IS NULL OR n.kind = 'delivered' OR n.at > c.alive_at)
+   AND (n.registered_at IS NULL OR n.registered_at <= n.at)
 """
 
 # Several in a row, without one that arrived between them, are as good as dead: a mailbox that is

@@ -102,6 +102,9 @@ def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
     """Return the rows of the deliveries at these places of the request's parts."""
     ask = planned.ask
     due = ask.not_before if planned.reason is not None else None
+    parts = [(place, ask.parts[place]) for place in places]
+    contents = {id(part.content): part.content for _, part in parts}  # mostly one, of thousands
+    packed = {key: kept(content) for key, content in contents.items()}
     return [
         DeliveryRow(
             planned.delivery_ids[place],
@@ -112,7 +115,7 @@ def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
             ask.brand,
             ask.category.program,
             part.address,
-            *kept(part.content),
+            *packed[id(part.content)],
             due,
             ask.not_before,
             ask.expires_at,
@@ -121,8 +124,7 @@ def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
             part.registered_at,
             State.STANDBY if part.standby else State.PENDING,
         )
-        for place in places
-        for part in (ask.parts[place],)
+        for place, part in parts
     ]
 
 

@@ -21,6 +21,7 @@ from jsonschema import (  # type: ignore[import-untyped]
     ValidationError,
 )
 
+from notifyq import boottime
 from notifyq.domain.content import PushContent, SmsContent
 from notifyq.domain.message import Message, Sender
 from notifyq.domain.outcome import (
@@ -35,7 +36,6 @@ from notifyq.domain.outcome import (
     Unavailable,
 )
 from notifyq.domain.provider import BadCallback, Callback, Check, LookUpFailed, Provider, Sought
-from notifyq.providers.fcm import deadline as deadline_module
 from notifyq.providers.fcm.answer import CODES, STATUSES, read_answer
 from notifyq.providers.fcm.body import PAYLOAD_BYTES_MAX, payload_bytes
 from notifyq.providers.fcm.client import Fcm
@@ -702,7 +702,7 @@ async def test_without_a_token_nothing_was_sent_and_nothing_is_in_doubt(
 
 async def test_the_whole_time_holds_for_both_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     boottime_s = 1_000.0
-    monkeypatch.setattr(deadline_module, "_boottime_s", lambda: boottime_s)
+    monkeypatch.setattr(boottime, "boottime_s", lambda: boottime_s)
 
     def pass_7_s() -> None:
         nonlocal boottime_s

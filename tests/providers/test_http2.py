@@ -33,6 +33,7 @@ from hyperframe.frame import (
     SettingsFrame,
 )
 
+from notifyq import boottime
 from notifyq.providers import http2_connection, http2_pipe, http2_stream
 from notifyq.providers.http2 import Http2
 from notifyq.providers.http2_connection import Connection
@@ -391,7 +392,7 @@ async def test_a_process_that_wakes_up_late_writes_nothing(monkeypatch: pytest.M
         second = asyncio.create_task(http2.exchange(post(server), timeout_s=50))
         await asyncio.sleep(0)
         real = time.clock_gettime(time.CLOCK_BOOTTIME)
-        monkeypatch.setattr(http2_stream, "boottime_s", lambda: real + 99)
+        monkeypatch.setattr(boottime, "boottime_s", lambda: real + 99)
         server.peer.answer(3)
         assert isinstance(await first, Answer)
         assert await second == NeverLeft("timeout")
@@ -406,7 +407,7 @@ async def test_no_piece_of_a_body_is_written_after_the_deadline(
         exchange = asyncio.create_task(http2.exchange(post(server, b"x" * 50), timeout_s=5))
         await until(lambda: bool(server.begun and len(server.begun[0].body) == 10))
         real = time.clock_gettime(time.CLOCK_BOOTTIME)
-        monkeypatch.setattr(http2_stream, "boottime_s", lambda: real + 99)
+        monkeypatch.setattr(boottime, "boottime_s", lambda: real + 99)
         server.peer.h2.increment_flow_control_window(100, 1)
         server.peer.flush()
         await asyncio.sleep(0.1)

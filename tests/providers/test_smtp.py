@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifyq import boottime
 from notifyq.domain.outcome import (
     Accepted,
     InDoubt,
@@ -23,7 +24,6 @@ from notifyq.domain.outcome import (
     Throttled,
     Unavailable,
 )
-from notifyq.providers.smtp import progress as progress_module
 from notifyq.providers.smtp.answer import (
     ABOUT_US,
     AT_RCPT,
@@ -505,12 +505,12 @@ async def test_a_process_that_wakes_up_late_does_not_end_the_mail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The clock jumps past the deadline while the mail is written, as after a SIGSTOP."""
-    real = progress_module._boottime_s
+    real = boottime.boottime_s
     body = Line.body
 
     async def slept(self: Line, raw: bytes) -> Reply | None:
         found = await body(self, raw)
-        monkeypatch.setattr(progress_module, "_boottime_s", lambda: real() + 99)
+        monkeypatch.setattr(boottime, "boottime_s", lambda: real() + 99)
         return found
 
     monkeypatch.setattr(Line, "body", slept)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from notifyq.providers import once as once_module
+from notifyq import boottime
 from notifyq.providers.once import Once
 from notifyq.providers.wire import (
     BODY_BYTES_MAX,
@@ -445,7 +445,7 @@ async def test_a_process_that_wakes_up_late_writes_nothing(
     real = time.clock_gettime(time.CLOCK_BOOTTIME)
     for on_time, method in itertools.product((1, 2), ("POST", "GET")):
         clock = itertools.chain([real] * on_time, itertools.repeat(real + 99))
-        monkeypatch.setattr(once_module, "_boottime_s", lambda clock=clock: next(clock))
+        monkeypatch.setattr(boottime, "boottime_s", lambda clock=clock: next(clock))
         async with serving(answer) as server:
             request = httpx.Request(method, server.url, content=b"a=b" * (method == "POST"))
             assert await wire.exchange(request, timeout_s=5) == NeverLeft("closed")

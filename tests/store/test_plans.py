@@ -21,7 +21,18 @@ from psycopg import sql
 from notifyq.domain.ids import delivery_id, floor_of
 from notifyq.domain.model import Channel
 from notifyq.domain.states import State
-from notifyq.store import attempts, consents, db, intake, partitions, queue, reap, results, upkeep
+from notifyq.store import (
+    attempts,
+    bounces,
+    consents,
+    db,
+    intake,
+    partitions,
+    queue,
+    reap,
+    results,
+    upkeep,
+)
 from notifyq.store.db import Conn
 from tests.store import helpers as h
 
@@ -309,6 +320,18 @@ async def test_a_batch_reads_its_own_rows_and_no_others(bench: Bench) -> None:
     plan = await plan_of(bench.conn, await call_of(bench.conn, facts(bench)), analyze=True)
     assert plan.rows_read(f"delivery_{bench.day[:6]}") == BATCH
     assert plan.rows_read(f"content_{bench.day}") == BATCH
+
+
+async def test_news_of_an_address_is_noted_by_keys(bench: Bench) -> None:
+    def note(at: UUID) -> Callable[[], Awaitable[Any]]:
+        news = bounces.News(at, None, None, None)
+        return lambda: bounces.note(bench.conn, news, cell=0)
+
+    await call_of(bench.conn, note(h.new_id()))
+    await bench.load()
+    plan = await plan_of(bench.conn, await call_of(bench.conn, note(bench.ids[0])))
+    assert {node for node, _, _ in plan.scans} == {"Index Scan"}
+    assert ("consent", "consent_pk") in {(relation, index) for _, relation, index in plan.scans}
 
 
 async def test_a_known_key_is_found_by_its_index_in_one_leaf(bench: Bench) -> None:

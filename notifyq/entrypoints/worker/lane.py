@@ -11,13 +11,14 @@ from uuid import UUID
 
 import psycopg
 
+from notifyq.boottime import boottime_s
 from notifyq.domain.ids import new_notification_id
 from notifyq.domain.model import Attempt, Post, Ready
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.worker.looking_up import look_up_forever
 from notifyq.entrypoints.worker.pacing import Pacer
 from notifyq.entrypoints.worker.rules import LaneRules
-from notifyq.entrypoints.worker.sending import boottime_s, send
+from notifyq.entrypoints.worker.sending import send
 from notifyq.entrypoints.worker.settling import BATCH_MAX, Settler
 from notifyq.errors import FenceLost
 from notifyq.running import first_of, keep_running

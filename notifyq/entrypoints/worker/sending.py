@@ -4,11 +4,11 @@ It must end before its lease does, by CLOCK_BOOTTIME as it was read before begin
 goes on while the machine sleeps. A send is never cancelled.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifyq.boottime import boottime_s
 from notifyq.domain import ids
 from notifyq.domain.content import BadContent, read_kept
 from notifyq.domain.message import Message, Sender
@@ -18,8 +18,6 @@ from notifyq.domain.provider import Provider
 
 # Too little left of a lease to start a call in.
 CALL_S_MIN = 0.05
-# Elsewhere than on Linux the monotonic clock has to do; it stops while the machine sleeps.
-_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,6 @@ class SendRules:
     timeout_s: float
     callback_url: str  # without the reference
     sender: Callable[[str, str], Sender | None]  # (brand, program) -> who speaks
-
-
-def boottime_s() -> float:
-    """Return seconds since boot, suspended time included."""
-    return time.clock_gettime(_BOOTTIME)
 
 
 async def send(

@@ -7,13 +7,14 @@ documented; a token or a topic that is found wrong is named instead of the devic
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import httpx
 
 from notifyq.domain.provider import Check
 from notifyq.providers.apns.answer import reason_of
 from notifyq.providers.apns.token import Tokens
-from notifyq.providers.checking import clock, reached
+from notifyq.providers.checking import checked
 from notifyq.providers.http2 import Http2
 from notifyq.providers.wire import Answer, post_request
 
@@ -53,28 +54,21 @@ async def check(
     }
     request = post_request(url, httpx.Headers(headers), _PAYLOAD)
     answer = await http2.exchange(request, timeout_s=timeout_s)
-    checks = [reached(answer, f"{url.scheme}://{url.netloc.decode()}")]
-    if not isinstance(answer, Answer):
-        return checks
-    reason = reason_of(answer)
-    steps = [clock(answer, now()), _credentials(answer.status, reason)]
-    if topic:
-        steps.append(_topic(topic, reason))
-    for step in steps:
-        checks.append(step)
-        if not step.ok:
-            break
-    return checks
+    origin = f"{url.scheme}://{url.netloc.decode()}"
+    steps = [_credentials, partial(_topic, topic)] if topic else [_credentials]
+    return checked(answer, origin, now(), *steps)
 
 
-def _credentials(status: int, reason: str | None) -> Check:
+def _credentials(answer: Answer) -> Check:
+    status, reason = answer.status, reason_of(answer)
     if status == 400 and reason is not None:
         return Check("credentials", True, f"the token is taken ({reason}, as it should be)")
     mend = _CREDENTIALS.get(reason or "", "check base_url and try again")
     return Check("credentials", False, f"{reason or f'answered {status}'}: {mend}")
 
 
-def _topic(topic: str, reason: str | None) -> Check:
+def _topic(topic: str, answer: Answer) -> Check:
+    reason = reason_of(answer)
     mend = _TOPIC.get(reason or "")
     if mend is None:
         return Check("topic", True, f"{topic} is not refused")

@@ -9,7 +9,7 @@ import httpx
 
 from notifyq.domain.provider import Check
 from notifyq.providers.answers import read_object
-from notifyq.providers.checking import clock, reached
+from notifyq.providers.checking import checked, reached
 from notifyq.providers.fcm.answer import code_of
 from notifyq.providers.fcm.token import Token, Tokens
 from notifyq.providers.wire import Answer, Wire, post_request
@@ -23,10 +23,7 @@ async def check(
 ) -> list[Check]:
     """Return the steps up to the first that fails. url: messages:send of the project."""
     answer = await tokens.ask(timeout_s=timeout_s)
-    checks = [reached(answer, "the token's URL")]
-    if not isinstance(answer, Answer):
-        return checks
-    checks.append(clock(answer, now()))
+    checks = checked(answer, "the token's URL", now())
     if not checks[-1].ok:
         return checks
     token = tokens.read(answer)

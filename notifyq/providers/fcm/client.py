@@ -10,6 +10,7 @@ from datetime import datetime
 
 import httpx
 
+from notifyq.boottime import Deadline
 from notifyq.domain.address import BadAddress, Device, read_device
 from notifyq.domain.content import Content, PushContent
 from notifyq.domain.message import Message
@@ -26,7 +27,6 @@ from notifyq.domain.provider import (
 from notifyq.providers.fcm import account
 from notifyq.providers.fcm.answer import OTHERS_KEY, read_answer
 from notifyq.providers.fcm.body import PLATFORMS, body, refusal
-from notifyq.providers.fcm.deadline import Deadline
 from notifyq.providers.fcm.token import ServiceAccount, Token, Tokens
 from notifyq.providers.wire import Answer, Wire, outcome_of, post_request
 

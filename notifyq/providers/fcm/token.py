@@ -16,9 +16,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from notifyq.boottime import Deadline
 from notifyq.domain.outcome import Misconfigured, NotSent
 from notifyq.providers.answers import read_object
-from notifyq.providers.fcm.deadline import Deadline
 from notifyq.providers.wire import Answer, Unanswered, Wire, post_request
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"

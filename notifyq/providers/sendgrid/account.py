@@ -6,10 +6,11 @@ make it a real one. Whether a sender is verified is therefore known by trying on
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from notifyq.domain.provider import Check
 from notifyq.providers.answers import read_object
-from notifyq.providers.checking import clock, reached
+from notifyq.providers.checking import checked
 from notifyq.providers.sendgrid.answer import name_of
 from notifyq.providers.wire import Answer, Unanswered
 
@@ -33,15 +34,10 @@ async def check(
     activity: whether look-ups are wanted, which need a scope of their own.
     """
     answer = await ask("/v3/scopes")
-    checks = [reached(answer, base_url)]
-    if not isinstance(answer, Answer):
-        return checks
-    scopes = _scopes(answer)
-    for step in (clock(answer, now()), _credentials(answer), _permission(scopes, activity)):
-        checks.append(step)
-        if not step.ok:
-            return checks
-    checks.append(await _events(ask, scopes, webhook_public_key))
+    permission = partial(_permission, activity=activity)
+    checks = checked(answer, base_url, now(), _credentials, permission)
+    if checks[-1].ok and isinstance(answer, Answer):
+        checks.append(await _events(ask, _scopes(answer), webhook_public_key))
     return checks
 
 
@@ -55,7 +51,8 @@ def _credentials(answer: Answer) -> Check:
     return Check("credentials", False, f"{named}: check base_url and try again")
 
 
-def _permission(scopes: frozenset[str], activity: bool) -> Check:
+def _permission(answer: Answer, *, activity: bool) -> Check:
+    scopes = _scopes(answer)
     if "mail.send" not in scopes:
         return Check("permission", False, "the key may not send; give it Mail Send, full access")
     if activity and not {"messages.read", "email_activity.read"} & scopes:

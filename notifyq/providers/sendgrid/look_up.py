@@ -99,6 +99,7 @@ def _sighting(details: Mapping[str, object], listed_id: str, sought: Sought) -> 
 def _created_at(events: object) -> datetime | None:
     """Return when the first event happened; None if there is none, or one without its time."""
     try:
+        # what is not a list of objects raises below
         texts = [event["processed"] for event in events]  # type: ignore[attr-defined]
         times = [datetime.fromisoformat(text) for text in texts]
         return min(at.astimezone(UTC) for at in times) if times else None

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from notifyq.domain.provider import Check
 from notifyq.providers.answers import read_object
-from notifyq.providers.checking import clock, reached
+from notifyq.providers.checking import checked
 from notifyq.providers.ses.answer import name_of
 from notifyq.providers.wire import Answer, Unanswered
 
@@ -39,15 +39,10 @@ async def check(
 ) -> list[Check]:
     """Return the steps up to the first that fails. ask: GETs a path, signed."""
     answer = await ask("/v2/email/account")
-    checks = [reached(answer, base_url)]
-    if not isinstance(answer, Answer):
-        return checks
     steps = (_credentials, _permission, _account, _production, _quota)
-    for step in (clock(answer, now()), *(step(answer) for step in steps)):
-        checks.append(step)
-        if not step.ok:
-            return checks
-    checks.append(await _events(ask, configuration_set, topics))
+    checks = checked(answer, base_url, now(), *steps)
+    if checks[-1].ok:
+        checks.append(await _events(ask, configuration_set, topics))
     return checks
 
 

@@ -1,7 +1,8 @@
 """Signature Version 4, by botocore's own signer, over the very bytes that are sent.
 
 Owns which headers there are. Its steps are called one by one, instead of `add_auth`: that reads a
-clock of its own, and logs the canonical request, session token and all, at level debug.
+clock of its own, and logs the canonical request, session token and all, at level debug. botocore
+ships no types.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ import httpx
 from notifyq.domain.outcome import Misconfigured, NotSent
 from notifyq.domain.provider import Check
 from notifyq.providers.answers import read_object
-from notifyq.providers.checking import MENDS, clock, reached
+from notifyq.providers.checking import MENDS, checked
 from notifyq.providers.sinch.answer import name_of
 from notifyq.providers.sinch.look_up import Get
 from notifyq.providers.sinch.token import FixedToken, Tokens
@@ -34,14 +34,8 @@ async def check(
         if not checks[-1].ok:
             return checks
     answer = await get(httpx.URL(f"{batches}?page_size=1"), timeout_s)
-    checks.append(reached(answer, f"{batches.scheme}://{batches.netloc.decode()}"))
-    if not isinstance(answer, Answer):
-        return checks
-    for step in (clock(answer, now()), _credentials(answer), _permission(answer)):
-        checks.append(step)
-        if not step.ok:
-            break
-    return checks
+    origin = f"{batches.scheme}://{batches.netloc.decode()}"
+    return checks + checked(answer, origin, now(), _credentials, _permission)
 
 
 def _token(got: str | NotSent | Misconfigured) -> Check:

@@ -10,12 +10,12 @@ Invariant: one recipient a batch, so that one reference is one message.
 
 import json
 import re
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import httpx
 
+from notifyq.boottime import Deadline
 from notifyq.domain.content import Content, SmsContent
 from notifyq.domain.message import Message
 from notifyq.domain.outcome import Misconfigured, NotSent, Outcome, Unavailable
@@ -70,11 +70,11 @@ class Sinch:
         """Make a batch of one: one request, within `timeout_s` seconds, token included."""
         if not isinstance(message.content, SmsContent):
             return Misconfigured("not_a_text_message")
-        deadline_s = time.monotonic() + timeout_s
+        deadline = Deadline(timeout_s)
         token = await self._tokens.get(timeout_s=timeout_s)
         if not isinstance(token, str):
             return token
-        left_s = deadline_s - time.monotonic()
+        left_s = deadline.left_s()
         if left_s <= 0:
             return NotSent("timeout")
         body = self._batch(message, message.content.body)
@@ -106,11 +106,11 @@ class Sinch:
 
     async def _get(self, url: httpx.URL, timeout_s: float) -> Answer | NeverLeft | Lost:
         """Read something; without a token nothing left."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline = Deadline(timeout_s)
         token = await self._tokens.get(timeout_s=timeout_s)
         if not isinstance(token, str):
             return NeverLeft(token.code)
-        left_s = deadline_s - time.monotonic()
+        left_s = deadline.left_s()
         if left_s <= 0:
             return NeverLeft("timeout")
         request = httpx.Request("GET", url, headers=_headers(token))

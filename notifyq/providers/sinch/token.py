@@ -8,7 +8,6 @@ message has left then.
 import asyncio
 import base64
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Protocol
 
 import httpx
 
+from notifyq.boottime import Deadline
 from notifyq.domain.outcome import Misconfigured, NotSent
 from notifyq.providers.answers import read_object
 from notifyq.providers.wire import Answer, Wire, post_request
@@ -123,7 +123,7 @@ class ProjectToken:
 
     async def get(self, *, timeout_s: float) -> str | NotSent | Misconfigured:
         """Return the token, a new one where there is none that lasts."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline = Deadline(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._lock.acquire()
@@ -132,7 +132,7 @@ class ProjectToken:
         try:
             if self._token is not None and self._lasts():
                 return self._token
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline.left_s()
             return await self._ask(left_s) if left_s > 0 else NotSent("token_timeout")
         finally:
             self._lock.release()

@@ -13,16 +13,13 @@ believes replies whose lines differ, and closes by flushing.
 import asyncio
 import contextlib
 import re
-import socket
 import ssl
-import struct
 from typing import cast
 
 from notifyq.providers.smtp.progress import Broken, Progress, Stage, code_of
 from notifyq.providers.smtp.reply import NotSmtp, Reply, take_reply
+from notifyq.providers.sockets import Silence, harden
 
-_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
-_LINGER_0 = struct.pack("ii", 1, 0)  # close() resets; what the kernel has not sent is dropped
 _RECEIVED_BYTES_MAX = 65_536  # replies that wait to be read; an EHLO's has about one KB
 _PIECE_BYTES = 65_536  # TLS takes all that it is given at once; below it waits about one piece
 _DOT = re.compile(rb"(?m)^\.")
@@ -37,6 +34,7 @@ class Line(asyncio.Protocol):
         self._news = asyncio.Event()  # something was received, drained or ended
         self._full = False
         self._why_ended: str | None = None
+        self._silence = Silence()
 
     @property
     def is_fit(self) -> bool:
@@ -106,10 +104,8 @@ class Line(asyncio.Protocol):
 
     def bound_silence(self, progress: Progress) -> None:
         """Let the kernel stop repeating unacknowledged bytes before the deadline."""
-        if _USER_TIMEOUT is not None:
-            silence_ms = max(1, int(progress.left_s() * 900))
-            sock = self._open_transport().get_extra_info("socket")
-            sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, silence_ms)
+        sock = self._open_transport().get_extra_info("socket")
+        self._silence.bound(sock, progress.left_s())
 
     def abort(self) -> None:
         """Reset the connection: what is still queued never leaves."""
@@ -127,9 +123,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        harden(transport.get_extra_info("socket"))
         self._bound_buffer()
 
     def data_received(self, data: bytes) -> None:

@@ -1,12 +1,9 @@
 """How far one hand-over got, until when it may go on, and what its failures are called."""
 
-import errno
-import socket
-import ssl
-import time
 from enum import IntEnum
 
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+from notifyq.boottime import Deadline
+from notifyq.providers import sockets
 
 
 class Stage(IntEnum):
@@ -25,17 +22,12 @@ class Stage(IntEnum):
     END = 10  # its end may have left: from here on only a reply is definite
 
 
-class Progress:
+class Progress(Deadline):
     """How far one exchange got, and until when it may go on."""
 
     def __init__(self, timeout_s: float) -> None:
-        """The deadline is `timeout_s` seconds from now, by a clock that sleep does not stop."""
-        self._deadline_s = _boottime_s() + timeout_s
+        super().__init__(timeout_s)
         self.stage = Stage.CONNECT
-
-    def left_s(self) -> float:
-        """Return the seconds until the deadline; 0 or less after it."""
-        return self._deadline_s - _boottime_s()
 
 
 class Broken(Exception):
@@ -44,20 +36,6 @@ class Broken(Exception):
 
 def code_of(error: BaseException) -> str:
     """Return a short name for logs and attempt rows; nothing is decided by it."""
-    match error:
-        case Broken():
-            return str(error)
-        case TimeoutError():
-            return "timeout"
-        case socket.gaierror() | UnicodeError():
-            return "no_such_host"
-        case ssl.SSLError():
-            return "tls"
-        case OSError(errno=int(number)):
-            return errno.errorcode.get(number, "os_error").lower()
-    return "connection"
-
-
-def _boottime_s() -> float:
-    # Runs on while the machine sleeps, as the lease that timeout_s was cut from does.
-    return time.clock_gettime(_BOOTTIME)
+    if isinstance(error, Broken):
+        return str(error)
+    return sockets.code_of(error, otherwise="connection")

@@ -10,7 +10,7 @@ import httpx
 
 from notifyq.domain.provider import Check
 from notifyq.providers.answers import read_object
-from notifyq.providers.checking import clock, reached
+from notifyq.providers.checking import checked
 from notifyq.providers.twilio.answer import name_of
 from notifyq.providers.wire import Answer, Wire
 
@@ -26,14 +26,8 @@ async def check(
     """Return the steps up to the first that fails. url: the account's own resource."""
     request = httpx.Request("GET", url, headers=headers)
     answer = await wire.exchange(request, timeout_s=timeout_s)
-    checks = [reached(answer, f"{url.scheme}://{url.netloc.decode()}")]
-    if not isinstance(answer, Answer):
-        return checks
-    for step in (clock(answer, now()), _credentials(answer), _account(answer)):
-        checks.append(step)
-        if not step.ok:
-            break
-    return checks
+    origin = f"{url.scheme}://{url.netloc.decode()}"
+    return checked(answer, origin, now(), _credentials, _account)
 
 
 def _credentials(answer: Answer) -> Check:

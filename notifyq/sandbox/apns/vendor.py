@@ -28,10 +28,7 @@ VENDOR = "apns"
 _HTML = b"<!doctype html><html><body><h1>Something is between us</h1></body></html>"
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic device does; None for any other."""
-    kind = magic.of_token(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_token, MAGIC)
 
 
 class Apns:

@@ -21,10 +21,7 @@ VENDOR = "fcm"
 _TYPES = "type.googleapis.com/google."
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic token does; None for any other."""
-    kind = magic.of_token(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_token, MAGIC)
 
 
 class Fcm:

@@ -5,12 +5,12 @@ client. Refuses more than SendGrid does in one point: a field it does not carry 
 where SendGrid ignores many. So a misspelt field is found here.
 """
 
-import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from notifyq.sandbox.faults import Fault
 from notifyq.sandbox.magic import COMMON
+from notifyq.sandbox.mail import ADDRESS, BREAK
 
 # Known to everybody: nothing but the sandbox takes them.
 API_KEY = "SG.sandbox-key-known-to-everybody"
@@ -74,10 +74,6 @@ MESSAGES: Mapping[str, str] = {
     "this error is resolved.",
 }
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[a-z0-9-]+")
-_BREAK = re.compile(r"[\r\n\0]")
-
 
 class _Bad(ValueError):
     def __init__(self, message: str, name: str | None) -> None:
@@ -93,11 +89,11 @@ def judge(given: object, account: Account) -> Asked | Refused:
         to, arguments = _personalization(fields["personalizations"])
         sender = _members(fields["from"], {"email", "name"}, {"email"}, "from")
         address = _text(sender["email"], "from.email")
-        if not _ADDRESS.fullmatch(address):
+        if not ADDRESS.fullmatch(address):
             raise _Bad("Does not contain a valid address.", "from.email")
         _text(sender.get("name", "x"), "from.name")
         subject = _text(fields["subject"], "subject")
-        if _BREAK.search(subject) or len(subject) > SUBJECT_CHARS_MAX:
+        if BREAK.search(subject) or len(subject) > SUBJECT_CHARS_MAX:
             raise _Bad("The subject must be on one line", "subject")
         body = _content(fields["content"])
     except _Bad as error:
@@ -116,7 +112,7 @@ def _personalization(given: object) -> tuple[str, dict[str, str]]:
         _only(found["to"], f"{here}.to"), {"email", "name"}, {"email"}, f"{here}.to.0"
     )
     to = _text(recipient["email"], TO)
-    if not _ADDRESS.fullmatch(to):
+    if not ADDRESS.fullmatch(to):
         raise _Bad(MESSAGES[TO], TO)
     given = found.get("custom_args", {})
     if not isinstance(given, dict):

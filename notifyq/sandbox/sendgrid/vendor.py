@@ -45,10 +45,7 @@ _TOLD = ("processed", "deferred", "delivered", "bounce", "dropped", "open", "cli
 _TOLD_TOO = ("spam_report", "unsubscribe", "group_unsubscribe", "group_resubscribe")
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic recipient does; None for any other address."""
-    kind = magic.of_mail(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_mail, MAGIC)
 
 
 class SendGrid:

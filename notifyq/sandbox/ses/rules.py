@@ -12,6 +12,7 @@ from email.utils import parseaddr
 
 from notifyq.sandbox.faults import Fault
 from notifyq.sandbox.magic import COMMON
+from notifyq.sandbox.mail import ADDRESS, BREAK
 
 # Known to everybody: nothing but the sandbox takes them.
 REGION = "us-east-1"
@@ -84,10 +85,7 @@ MESSAGES: Mapping[str, str] = {
     "TooManyRequestsException": "Maximum sending rate exceeded.",
 }
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[a-z0-9-]+")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_BREAK = re.compile(r"[\r\n\0]")
 _FIELDS = {"FromEmailAddress", "Destination", "Content", "EmailTags", "ConfigurationSetName"}
 
 
@@ -118,10 +116,10 @@ def judge(given: object, account: Account) -> Asked | Refused:
 
 def _sender(given: object) -> str:
     text = _text(given, "FromEmailAddress")
-    if not text.isascii() or _BREAK.search(text) or len(text) > ADDRESS_CHARS_MAX:
+    if not text.isascii() or BREAK.search(text) or len(text) > ADDRESS_CHARS_MAX:
         raise _Bad("FromEmailAddress must be ASCII on one line; encode its name by RFC 2047")
     address = parseaddr(text)[1]
-    if not _ADDRESS.fullmatch(address) or not text.endswith((address, f"<{address}>")):
+    if not ADDRESS.fullmatch(address) or not text.endswith((address, f"<{address}>")):
         raise _Bad("Missing or illegal address in FromEmailAddress")
     return text
 
@@ -131,7 +129,7 @@ def _recipient(given: object) -> str:
     if not isinstance(found, list) or len(found) != 1:
         raise _Bad(f"ToAddresses must be a list of one here (SES takes {RECIPIENTS_MAX})")
     to = _text(found[0], "ToAddresses")
-    if not to.isascii() or not _ADDRESS.fullmatch(to):
+    if not to.isascii() or not ADDRESS.fullmatch(to):
         raise _Bad("Illegal address")
     return to
 
@@ -142,7 +140,7 @@ def _content(given: object) -> tuple[str, str]:
     if simple.keys() != {"Subject", "Body"}:
         raise _Bad("Simple needs a Subject and a Body")
     subject = _data(simple["Subject"], "Subject")
-    if _BREAK.search(subject):
+    if BREAK.search(subject):
         raise _Bad("Subject must be on one line")
     parts = _members(simple["Body"], {"Text", "Html"})
     texts = {name: _data(part, name) for name, part in parts.items()}

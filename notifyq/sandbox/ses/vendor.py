@@ -29,10 +29,7 @@ _SEND = "/v2/email/outbound-emails"
 _EVENTS = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY")
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic recipient does; None for any other address."""
-    kind = magic.of_mail(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_mail, MAGIC)
 
 
 class Ses:

@@ -35,10 +35,7 @@ VENDOR = "sinch"
 _OWN_FAILURES = (500, 503)
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic recipient does; None for any other number."""
-    kind = magic.of_number(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_number, MAGIC)
 
 
 def heard(url: str, *, sender: str, to: str, body: str) -> Call:

@@ -28,10 +28,7 @@ from notifyq.sandbox.smtp.rules import (
 VENDOR = "smtp"
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic recipient does at the end of a mail; None for any other address."""
-    kind = magic.of_mail(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_mail, MAGIC)
 
 
 class Relay:

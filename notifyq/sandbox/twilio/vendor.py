@@ -31,10 +31,7 @@ VENDOR = "twilio"
 _FORM = "application/x-www-form-urlencoded"
 
 
-def magic_of(to: str) -> Fault | None:
-    """Return what a magic recipient does; None for any other number."""
-    kind = magic.of_number(to)
-    return MAGIC.get(kind) if kind else None
+magic_of = magic.recipients(magic.of_number, MAGIC)
 
 
 class Twilio:

@@ -20,8 +20,8 @@ import psycopg
 
 import notifyq
 from notifyq import providers
+from notifyq.boottime import boottime_s
 from notifyq.domain.provider import Provider
-from notifyq.entrypoints.worker import sending
 from notifyq.store.db import Conn, DatabaseClock
 
 ROOT = Path(notifyq.__file__).parent
@@ -99,10 +99,10 @@ class Steps:
                 if hasattr(vendor, name):
                     setattr(vendor, name, self._around(KINDS[name], getattr(vendor, name)))
         DatabaseClock.now = self._around_clock(DatabaseClock.now)  # type: ignore[method-assign]
-        boottime_s = sending.boottime_s
         wrapped = self._around_clock(boottime_s)
-        for module in list(sys.modules.values()):
-            if getattr(module, "boottime_s", None) is boottime_s:
+        for name, module in list(sys.modules.items()):
+            # The worker's own looks at it; not those of deadlines below a call.
+            if name.startswith("notifyq.entrypoints.") and hasattr(module, "boottime_s"):
                 module.boottime_s = wrapped  # type: ignore[attr-defined]
 
     def _around(self, kind: str, right: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
