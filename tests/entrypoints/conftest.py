@@ -36,6 +36,7 @@ from notifyq.config.vendors import TwilioSettings
 from notifyq.domain.ids import read_public_id
 from notifyq.domain.model import Category, Channel, DoubtRules, MessageClass, Post, Ready
 from notifyq.domain.outcome import Outcome
+from notifyq.domain.pace import Pace
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.api.app import Parts, create_app
 from notifyq.entrypoints.api.notifications import READ, SEND
@@ -555,6 +556,7 @@ class Rig:
         clock: db.DatabaseClock | None = None,
         connect: Callable[[], Awaitable[db.Conn]] | None = None,
         doubt: DoubtRules | None = None,
+        pace: Pace | None = None,
     ) -> LaneWorker:
         """Return a lane worker that is not running yet, built as bootstrap/loops.py does."""
         url = self.settings.database_url or ""
@@ -572,7 +574,7 @@ class Rig:
         return LaneWorker(
             post,
             provider,
-            LaneRules(rules, SettleRules(doubt or DoubtRules(60.0), 40), room),
+            LaneRules(rules, SettleRules(doubt or DoubtRules(60.0), 40), room, pace=pace),
             connect=connect or partial(db.connect, url, hot=True),
             clock=clock,
             dice=Random(1),

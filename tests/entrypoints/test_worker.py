@@ -18,6 +18,7 @@ from notifyq.domain import ids
 from notifyq.domain.message import Message
 from notifyq.domain.model import DoubtRules
 from notifyq.domain.outcome import Accepted, Outcome
+from notifyq.domain.pace import Pace
 from notifyq.embedded import EmbeddedPostgres
 from notifyq.entrypoints.worker import lane as lane_module
 from notifyq.entrypoints.worker.process import serve as serve_workers
@@ -393,6 +394,27 @@ async def test_an_answer_that_comes_after_the_lease_settles_the_doubt(
         await run
     assert await database.rows("SELECT state::text, reason FROM delivery") == [("sent", None)]
     assert await attempts(database) == [(1, "accepted", "lease_expired")]
+
+
+# ---------------------------------------------------------------------------------- its quota
+
+
+async def test_a_lane_with_a_quota_sends_no_faster_and_sends_everything(
+    rig: Any, database: Any
+) -> None:
+    """20 at once and 40 a second: 60 messages take a second at the least."""
+    for n in range(60):
+        await rig.accept(text=f"text {n}")
+    await rig.start(room=64, pace=Pace(40.0, 20.0))
+    await database.until(SETTLED)
+    received = await rig.received()
+    at_most_once(received)
+    assert len(received) == 60
+    began = await database.rows("SELECT began_at FROM attempt ORDER BY began_at")
+    first = began[0][0]
+    for count, (at,) in enumerate(began, 1):
+        # the bucket's clock follows the database's and is read a moment after the claim's
+        assert count <= 20 + 40 * (at - first).total_seconds() + 2, f"{count} after {at - first}"
 
 
 # --------------------------------------------------------------------------------- the fence
