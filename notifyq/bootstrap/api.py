@@ -21,6 +21,7 @@ from notifyq.bootstrap.accounts import (
     sender_of,
     wanted_lanes,
 )
+from notifyq.bootstrap.lines import lines
 from notifyq.config.settings import SANDBOX, Settings
 from notifyq.domain import routing
 from notifyq.domain.asking import Planned
@@ -42,6 +43,7 @@ from notifyq.entrypoints.api.reading import Doorkeeper
 from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
+from notifyq.services.hear import Ear
 from notifyq.store import db, fence, lanes, settling, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
@@ -102,6 +104,8 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 CELL,
                 NewId(clock),
                 settings.retention.dedupe_memory_days,
+                lines(settings, found),
+                Ear(CELL, clock.now, NewId(clock), Random(secrets.randbits(128)).getrandbits),
             ),
             ready=partial(_why_not_ready, pool, settings.region),
         )

@@ -17,7 +17,7 @@ from notifyq.cli.output import (
     settings,
     show,
 )
-from notifyq.store import consents, db, tenants
+from notifyq.store import consents, db, ledger, tenants
 
 
 @click.group()
@@ -44,7 +44,7 @@ async def add(address: str, brand: str, reason: str) -> None:
         event_id = new_id()
 
         async def work(conn: db.Conn) -> bool:
-            return await consents.opt_out(
+            return await ledger.opt_out(
                 conn,
                 cell=CELL,
                 brand=brand,

@@ -14,7 +14,7 @@ from notifyq.config.account import AccountSettings
 from notifyq.config.fields import EnvSecret, FileSecret, Secret, Word
 from notifyq.config.settings import SANDBOX_NAMES
 from notifyq.config.vendors import VENDORS, VendorSettings
-from notifyq.domain.address import BadAddress, normal
+from notifyq.domain.address import BadAddress, is_toll_free, normal, sends_in_us
 from notifyq.domain.model import Channel
 
 _NAME: TypeAdapter[str] = TypeAdapter(Word)
@@ -111,8 +111,21 @@ def sender_faults(senders: Tables, providers: Tables) -> Iterator[str]:
             channel = Channel.EMAIL if "@" in address else Channel.SMS
             if (right := normal(channel, address)) != address:
                 yield f"{where}: write it as {right}"
+            elif channel is Channel.SMS and isinstance(sender, dict):
+                yield from _registration_faults(where, address, sender)
         except BadAddress as error:
             yield f"{where}: {error}"
+
+
+def _registration_faults(where: str, number: str, sender: Tables) -> Iterator[str]:
+    """Carriers of the United States block numbers that are registered for nothing."""
+    if not sends_in_us(number) or sender.get("campaign"):
+        return
+    if is_toll_free(number):
+        if not sender.get("verified"):
+            yield f"{where}: is toll-free and not verified; set verified = true once it is"
+    else:
+        yield f"{where}.campaign: is required: the 10DLC campaign that the number belongs to"
 
 
 def fault_of(where: str, detail: ErrorDetails) -> str:

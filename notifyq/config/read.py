@@ -11,6 +11,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from notifyq.config.categories import (
+    CategorySettings,
+    ProgramSettings,
+    program_faults,
+    resend_faults,
+)
 from notifyq.config.checks import (
     fault_of,
     name_faults,
@@ -20,12 +26,7 @@ from notifyq.config.checks import (
     vendor_of,
 )
 from notifyq.config.fields import Secret, Table, Word
-from notifyq.config.settings import (
-    CategorySettings,
-    SenderSettings,
-    Settings,
-    resend_faults,
-)
+from notifyq.config.settings import SenderSettings, Settings
 from notifyq.config.vendors import VENDORS, VendorSettings
 from notifyq.domain import retention as retention_rules
 from notifyq.domain.model import Channel
@@ -56,7 +57,7 @@ class _Routes(Table):
     push: list[str] = Field(default_factory=list)
 
 
-_TABLES = ("region", "routes", "providers", "senders", "categories", "retention")
+_TABLES = ("region", "routes", "providers", "senders", "programs", "categories", "retention")
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -77,16 +78,19 @@ class _Reader:
         routes = self._table("routes", _Routes, top["routes"]) or _Routes()
         providers = self._providers(top["providers"])
         senders = self._tables("senders", SenderSettings, top["senders"])
+        programs = self._tables("programs", ProgramSettings, top["programs"])
         found = self._tables("categories", CategorySettings, top["categories"])
         retention = self._retention(top["retention"])
         self.faults += route_faults(top["routes"], top["categories"], top["providers"])
         self.faults += sender_faults(top["senders"], top["providers"])
-        categories = {name: entry.category(name) for name, entry in found.items()}
+        categories = {name: entry.category(name, programs) for name, entry in found.items()}
+        self.faults += program_faults(categories)
         self.faults += resend_faults(categories, providers)
         values: dict[str, Any] = {
             "routes": {Channel(name): names for name, names in routes if names},
             "providers": providers,
             "senders": senders,
+            "programs": programs,
             "categories": categories,
             "retention": retention,
         }

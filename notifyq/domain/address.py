@@ -17,6 +17,7 @@ from notifyq.domain.model import Channel
 # What people put between the digits. Extensions, letters and other scripts' digits are refused:
 # libphonenumber drops or rewrites them, and somebody else would get the message.
 _PLAIN = re.compile(r"\+[0-9 ().-]+")
+_TOLL_FREE = phonenumbers.PhoneNumberType.TOLL_FREE
 EMAIL_LENGTH_MAX = 254  # RFC 5321 4.5.3.1.3: 256 with the angle brackets
 PLATFORMS = ("ios", "android", "web")
 APP_LENGTH_MAX = 155  # Apple's limit on a bundle id; Google's package names are shorter
@@ -47,6 +48,19 @@ def normal_phone(text: str) -> str:
     if not phonenumbers.is_valid_number(number):
         raise BadAddress("is not a number that its country gives out; check the digits")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def sends_in_us(phone: str) -> bool:
+    """Whether a number, in its normal form, is one of the United States or toll-free there."""
+    number = phonenumbers.parse(phone)
+    return number.country_code == 1 and (
+        is_toll_free(phone) or phonenumbers.region_code_for_number(number) in (None, "US")
+    )
+
+
+def is_toll_free(phone: str) -> bool:
+    """Whether a number, in its normal form, costs its callers nothing."""
+    return phonenumbers.number_type(phonenumbers.parse(phone)) == _TOLL_FREE
 
 
 def normal_email(text: str) -> str:

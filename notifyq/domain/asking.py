@@ -10,7 +10,8 @@ from uuid import UUID
 from notifyq.domain.content import Content
 from notifyq.domain.ids import delivery_id, new_notification_id
 from notifyq.domain.model import Category, Channel
-from notifyq.domain.states import Reason
+from notifyq.domain.states import Reason, State
+from notifyq.domain.terms import PLAIN, Terms
 
 # A list of recipients is written so many at a time: one transaction then holds its locks, and
 # keeps the standby waiting, for tenths of a second.
@@ -33,6 +34,17 @@ class Part:
     content: Content
     standby: bool = False  # `strategy: first`, and not the first: its turn has not come
     registered_at: datetime | None = None  # since when the producer knows the address
+    terms: Terms = PLAIN
+    due: datetime | None = None  # it waits until then; None: until the request's not_before
+    reason: Reason | None = None  # why it waits, or was never to be sent; None: only for that
+    suppressed: bool = False  # not wanted: kept to be explained, and never due
+
+    @property
+    def state(self) -> State:
+        """Its delivery's, when it is accepted."""
+        if self.suppressed:
+            return State.SUPPRESSED
+        return State.STANDBY if self.standby else State.PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,17 @@ class Planned:
     ask: Ask
     notification_id: UUID
     delivery_ids: tuple[UUID, ...]
-    reason: Reason | None
+    held: bool  # it waited for its not_before when it was accepted
+
+    def reason(self, part: Part) -> Reason | None:
+        """Return why a part waits; None if it is due."""
+        if part.standby:
+            return Reason.EARLIER_CHANNEL
+        return part.reason or (Reason.NOT_BEFORE if self.held else None)
+
+    def due(self, part: Part) -> datetime | None:
+        """Return when a part is due; None for at once."""
+        return part.due or (self.ask.not_before if self.held else None)
 
 
 def plan(ask: Ask, now: datetime, random_bits: int) -> Planned:
@@ -102,7 +124,7 @@ def plan(ask: Ask, now: datetime, random_bits: int) -> Planned:
 def planned_as(ask: Ask, notification_id: UUID, *, held: bool) -> Planned:
     """Give an ask these ids. held: it waited for its `not_before` when it was accepted."""
     ids = tuple(delivery_id(notification_id, n) for n in range(1, len(ask.parts) + 1))
-    return Planned(ask, notification_id, ids, Reason.NOT_BEFORE if held else None)
+    return Planned(ask, notification_id, ids, held)
 
 
 def phase(planned: Planned, done: int) -> range:
@@ -131,7 +153,14 @@ def _parts_of(ask: Ask, recipients: int) -> int:
 def in_turn(parts: Sequence[Part], strategy: str) -> tuple[Part, ...]:
     """Return one recipient's parts as the strategy has it.
 
-    `all`: every part is due. `first`: only the first; the others stand by for their turn.
+    `all`: every part is due. `first`: only the first that is wanted; the others that are stand by
+    for their turn.
     """
-    first_only = strategy == "first"
-    return tuple(replace(part, standby=first_only and n > 0) for n, part in enumerate(parts))
+    if strategy != "first":
+        return tuple(parts)
+    first = next((n for n, part in enumerate(parts) if not part.suppressed), None)
+    return tuple(
+        part if part.suppressed or n == first else replace(part, standby=True)
+        for n, part in enumerate(parts)
+    )
+

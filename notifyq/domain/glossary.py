@@ -39,4 +39,13 @@ REASONS: dict[Reason, str] = {
     Reason.REFUSED_CONTENT: "the provider says that this content can never be sent",
     Reason.RETRIES_EXHAUSTED: "12 tries that definitely did not get through",
     Reason.UNDELIVERED: "the provider's receipt says so; its code is in the timeline",
+    Reason.NO_CONSENT: "marketing by text needs written consent, given after any opt-out",
+    Reason.HELD_FOR_REVIEW: "they wrote what a person has to read; marketing waits for that",
+    Reason.PREFERENCE_OFF: "the recipient, or the tenant's default, turned this off",
+    Reason.QUIET_HOURS: "the recipient's own quiet hours; it waits for their end",
+    Reason.COURTESY_HOURS: "outside 8 to 21 o'clock where the recipient may be",
+    Reason.LEGAL_HOURS: "outside the hours of a state where the recipient may be",
+    Reason.NO_ZONE: "nobody knows what time it is where the recipient is",
+    Reason.NO_COMMON_HOURS: "no hour is right everywhere where the recipient may be",
+    Reason.CAPPED: "as many as its category allows in 24 hours have gone to this address",
 }

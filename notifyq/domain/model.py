@@ -10,6 +10,9 @@ from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
+from notifyq.domain.hours import Hours
+from notifyq.domain.terms import PLAIN, Terms
+
 
 class Channel(StrEnum):
     """A way to reach somebody; one partition of the job table each."""
@@ -49,6 +52,15 @@ LIFETIME_S_MAX = {
     MessageClass.MARKETING: 259_200,
 }
 
+# The hours that a class obeys, where its category does not say.
+HOURS = {
+    MessageClass.EMERGENCY: Hours.ANY,
+    MessageClass.OTP: Hours.ANY,
+    MessageClass.TRANSACTIONAL: Hours.RECIPIENT,
+    MessageClass.MARKETING: Hours.LEGAL,
+}
+MANDATORY = frozenset({MessageClass.EMERGENCY, MessageClass.OTP})
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
@@ -64,6 +76,12 @@ class Category:
     # By channel, the accounts that it goes by, in order; a channel that is missing has the route
     # of everybody.
     routes: Mapping[Channel, tuple[str, ...]] = field(default_factory=dict)
+    hours: Hours = Hours.ANY
+    cap: int | None = None  # begins in 24 hours, to one address of one brand
+    is_mandatory: bool = False  # no preference turns it off
+    is_separate: bool = False  # its program stands apart from a STOP of its brand
+    is_wanted: bool = True  # where no preference says anything
+    approved: tuple[str, ...] = ()  # templates that go out whatever was opted out: emergencies
 
     @property
     def criticality(self) -> int:
@@ -132,6 +150,8 @@ class Due:
     cancel_requested: bool
     more: str | None = None  # of the content, beside its body: see domain/content.py
     registered_at: datetime | None = None  # since when the producer knows the address
+    terms: Terms = PLAIN
+    profile: str | None = None  # of its recipient, as it is kept: domain/profile.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +193,7 @@ class Ready:
     due: Due
     number: int
     epoch: int  # the fence's, when it was begun
+    until: datetime | None = None  # the hours of its recipient close then
 
     @property
     def attempt(self) -> Attempt:

@@ -153,6 +153,15 @@ class Reason(StrEnum):
     REFUSED_CONTENT = "refused_content"
     RETRIES_EXHAUSTED = "retries_exhausted"
     UNDELIVERED = "undelivered"
+    NO_CONSENT = "no_consent"
+    HELD_FOR_REVIEW = "held_for_review"
+    PREFERENCE_OFF = "preference_off"
+    QUIET_HOURS = "quiet_hours"
+    COURTESY_HOURS = "courtesy_hours"
+    LEGAL_HOURS = "legal_hours"
+    NO_ZONE = "no_zone"
+    NO_COMMON_HOURS = "no_common_hours"
+    CAPPED = "capped"
 
 
 def step(state: State, event: Event) -> State:

@@ -5,22 +5,26 @@ locked by workers before they lock deliveries. News that is lost in between cost
 which the provider refuses again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from notifyq.domain.model import RANK_DELIVERED, Bounce, Receipt
+from notifyq.domain.consent import Kind, Source
+from notifyq.domain.model import RANK_DELIVERED, Bounce, Channel, Receipt
 from notifyq.domain.outcome import Outcome, Refusal, Refused
-from notifyq.store.bounces import News, note
+from notifyq.store import ledger
+from notifyq.store.bounces import News, note, person_of
 from notifyq.store.db import Committed, Conn, transact
 
-_TELLING = (Bounce.DEAD, Bounce.SOFT)
+_TELLING = (Bounce.DEAD, Bounce.SOFT, Bounce.OPTED_OUT)
 
 
 def of_outcome(delivery_id: UUID, outcome: Outcome, at: datetime) -> News | None:
     """Return what an answer says of the address; None for nothing. at: when it came."""
     if isinstance(outcome, Refused) and outcome.refusal is Refusal.ADDRESS and outcome.for_good:
         return News(delivery_id, Bounce.DEAD, outcome.code, outcome.since or at)
+    if isinstance(outcome, Refused) and outcome.refusal is Refusal.OPTED_OUT:
+        return News(delivery_id, Bounce.OPTED_OUT, outcome.code, outcome.since or at)
     return None
 
 
@@ -31,14 +35,38 @@ def of_receipt(delivery_id: UUID, receipt: Receipt) -> News | None:
     return News(delivery_id, None, None, None) if receipt.rank == RANK_DELIVERED else None
 
 
-async def keep(conn: Conn, found: Sequence[News], *, cell: int) -> int:
+async def keep(conn: Conn, found: Sequence[News], *, cell: int, new_id: Callable[[], UUID]) -> int:
     """Keep news, each for itself; return how many said something new and are known to be kept."""
     kept = 0
     for news in found:
 
         async def work(conn: Conn, news: News = news) -> bool:
+            if news.bounce is Bounce.OPTED_OUT:
+                return await _opt_out(conn, news, cell=cell, event_id=new_id())
             return await note(conn, news, cell=cell)
 
         fate = await transact(conn, work)
         kept += isinstance(fate, Committed) and fate.value
     return kept
+
+
+async def _opt_out(conn: Conn, news: News, *, cell: int, event_id: UUID) -> bool:
+    """Take a provider's word that somebody objects. Its list may add to ours, never take away.
+
+    An inbound STOP was probably lost: what the person said to a program's own number is not known,
+    so it counts for the brand, but for a separate program for that.
+    """
+    person = await person_of(conn, news.delivery_id, cell=cell)
+    if person is None:
+        return False
+    source = Source.EMAIL if person.who.channel is Channel.EMAIL else Source.PROVIDER
+    entry = ledger.Entry(
+        Kind.OPT_OUT,
+        source,
+        actor=f"provider:{person.provider}" if person.provider else "provider",
+        reason=f"the provider says so: {news.code or 'no code'}",
+        at=news.at,
+        program=person.separate_program,
+        evidence={"delivery_id": str(news.delivery_id), "code": news.code},
+    )
+    return (await ledger.note(conn, person.who, entry, cell=cell, event_id=event_id)).added

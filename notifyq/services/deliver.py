@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
+from notifyq.domain.assessing import Assessor
 from notifyq.domain.evidence import NO_OTHERS, Others, beside
 from notifyq.domain.model import Due, Post, Ready
-from notifyq.domain.policy import Decision, Drop, End, Send, Wait, decide
+from notifyq.domain.policy import Decision, Drop, End, Send, Wait
 from notifyq.domain.states import FAILED, Event, Reason, State, step
 from notifyq.errors import FenceLost
-from notifyq.store import attempts, consents, others, queue, standby
+from notifyq.store import attempts, consents, facts, others, queue, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.partitions import day_of
 
@@ -86,22 +87,21 @@ async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Da
     """Load the facts of all claims, lock all their consent rows, and only then decide."""
     claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
     days = [(day, list(group)) for day, group in groupby(claims, key=_day_of)]
-    facts = {day: await queue.facts(conn, group, cell=post.cell, day=day) for day, group in days}
+    known = {day: await facts.load(conn, group, cell=post.cell, day=day) for day, group in days}
     people: dict[tuple[str, bytes], datetime | None] = {}
-    for due in (due for dues in facts.values() for due in dues):
+    for due in (due for dues in known.values() for due in dues):
         key, since = (due.brand, due.address_key), due.registered_at
         people[key] = max(filter(None, (people.get(key), since)), default=None)
     if not people:
         return [_Day(day, group[0].now, [], group) for day, group in days]
     consent = await consents.lock(conn, people, cell=post.cell, channel=post.lane.channel)
+    assessor = Assessor(consent, post.lane.channel)
     made = []
     for day, group in days:
-        now, known = group[0].now, {due.delivery_id for due in facts[day]}
-        decided = [
-            (due, decide(due, consent.get((due.brand, due.address_key)), now=now))
-            for due in facts[day]
-        ]
-        made.append(_Day(day, now, decided, [c for c in group if c.delivery_id not in known]))
+        now, there = group[0].now, {due.delivery_id for due in known[day]}
+        decided = [(due, assessor.decide(due, now)) for due in known[day]]
+        made.append(_Day(day, now, decided, [c for c in group if c.delivery_id not in there]))
+    await consents.count(conn, assessor.begun, cell=post.cell, channel=post.lane.channel)
     return made
 
 
@@ -115,7 +115,8 @@ async def _write(
     void = [due.delivery_id for due, decision in day.decided if isinstance(decision, Drop)]
     void += [claim.delivery_id for claim in day.gone]
     ended = await _end(conn, post, day, tried, dedupe_days=dedupe_days, new_id=new_id)
-    later = [(d.delivery_id, d.place, c.until) for d, c in day.decided if isinstance(c, Wait)]
+    waiting = [(due, wait) for due, wait in day.decided if isinstance(wait, Wait)]
+    later = [(due.delivery_id, due.place, wait.until) for due, wait in waiting]
     later += [(d.delivery_id, d.place, day.now + timedelta(seconds=BLOCKED_S)) for d in blocked]
     if later:
         done = await queue.defer(
@@ -127,8 +128,9 @@ async def _write(
             region=post.region,
         )
         _fenced(done == len(later), post)
-    put_aside = tuple(due.delivery_id for due in blocked)
-    return Turn(0, ready, ended, len(later), put_aside, tuple(void), {})
+        why = [(due.delivery_id, wait.reason) for due, wait in waiting]
+        await queue.say_why(conn, why, cell=post.cell, day=day.day)
+    return Turn(0, ready, ended, len(later), tuple(d.delivery_id for d in blocked), tuple(void), {})
 
 
 async def _begin(conn: Conn, post: Post, day: _Day) -> tuple[list[Ready], list[Due]]:
@@ -155,8 +157,8 @@ async def _begin(conn: Conn, post: Post, day: _Day) -> tuple[list[Ready], list[D
     if not all(begun.taken.values()):
         raise RuntimeError("a claimed job row was not where the claim saw it")
     ready = [
-        Ready(due, due.attempts + 1, post.epoch)
-        for due, _ in to_send
+        Ready(due, due.attempts + 1, post.epoch, send.until)
+        for due, send in to_send
         if due.delivery_id in begun.taken
     ]
     return ready, [due for due, _ in to_send if due.delivery_id not in begun.taken]

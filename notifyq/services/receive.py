@@ -12,10 +12,9 @@ from uuid import UUID
 
 from notifyq.domain.evidence import Bearing, event_of, weigh
 from notifyq.domain.ids import BadId, read_reference
-from notifyq.domain.model import Inbound, Receipt
+from notifyq.domain.model import Receipt
 from notifyq.domain.states import State
 from notifyq.store import evidence, moves, receipts, standby
-from notifyq.store import inbound as inbounds
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
 
@@ -81,16 +80,6 @@ async def receive(
         return Received(_applied(bearing, found, state), at.delivery_id, state, fresh=True)
 
     fate = await transact(conn, work)
-    return fate.value if isinstance(fate, Committed) else fate
-
-
-async def receive_inbound(
-    conn: Conn, provider: str, inbound: Inbound, *, cell: int
-) -> bool | Unknown:
-    """Keep what somebody wrote to one of our numbers; False if it is kept already."""
-    fate = await transact(
-        conn, lambda c: inbounds.keep(c, cell=cell, provider=provider, inbound=inbound)
-    )
     return fate.value if isinstance(fate, Committed) else fate
 
 

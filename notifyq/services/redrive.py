@@ -192,7 +192,9 @@ async def _opted_out(conn: Conn, its: held.Held, cell: int) -> bool:
     """
     key = (its.brand, its.address_key)
     consent = (await consents.lock(conn, {key: None}, cell=cell, channel=its.channel)).get(key)
-    return consent is None or consent.blocked
+    return consent is None or (
+        not its.is_exempt and consent.blocks(its.program, separate=its.is_separate)
+    )
 
 
 def _kind(letter: Letter, due: datetime) -> Kind:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.model import Bounce
+from notifyq.domain.model import Bounce, Channel
 from notifyq.store.db import Conn
+from notifyq.store.ledger import Person
 
 # Purpose: note what became of one delivery's message. A registration, or a person's word that the
 # address is good, that is newer than the news makes it count for nothing. Cost: two key look-ups;
@@ -34,6 +35,14 @@ UPDATE consent AS c
    AND (n.registered_at IS NULL OR n.registered_at <= n.at)
 """
 
+# Purpose: who a delivery went to, and by which account last.
+PERSON: LiteralString = """
+SELECT d.brand, d.channel::text, d.address_key, CASE WHEN d.is_separate THEN d.program END,
+       (SELECT l.provider FROM attempt a JOIN lane l ON l.cell = a.cell AND l.id = a.lane
+         WHERE a.cell = d.cell AND a.delivery_id = d.id ORDER BY a.number DESC LIMIT 1)
+  FROM delivery d WHERE d.cell = %(cell)s::int2 AND d.id = %(delivery_id)s::uuid
+"""
+
 # Several in a row, without one that arrived between them, are as good as dead: a mailbox that is
 # full for a week has nobody.
 SOFT_BOUNCES_MAX = 5
@@ -47,6 +56,25 @@ class News:
     bounce: Bounce | None
     code: str | None
     at: datetime | None  # by the provider's clock; None: now
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Who a delivery went to."""
+
+    who: Person
+    separate_program: str | None  # of its own, out of a STOP of the brand
+    provider: str | None  # the account of the last attempt
+
+
+async def person_of(conn: Conn, delivery_id: UUID, *, cell: int) -> Sent | None:
+    """Return whom a delivery went to; None if there is no such delivery."""
+    parameters = {"cell": cell, "delivery_id": delivery_id}
+    row = await (await conn.execute(PERSON, parameters)).fetchone()
+    if row is None:
+        return None
+    brand, channel, address_key, program, provider = row
+    return Sent(Person(brand, Channel(channel), address_key), program, provider)
 
 
 async def note(conn: Conn, news: News, *, cell: int) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import LiteralString
-from uuid import UUID
 
 from notifyq.domain.model import Channel
 from notifyq.domain.policy import Consent
@@ -26,9 +25,10 @@ ON CONFLICT DO NOTHING
 # that two batches cannot wait in a circle). A statement of its own: the rows may have been
 # changed since the one before, and only a new snapshot shows it.
 LOCK: LiteralString = """
-SELECT asked.brand, asked.address_key, c.blocked, c.revision, c.dead_at
+SELECT asked.brand, asked.address_key, c.blocked, c.revision, c.dead_at, c.programs, c.held,
+       c.consented, c.begun_at
   FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS asked (brand, address_key),
-       LATERAL (SELECT blocked, revision, dead_at FROM consent
+       LATERAL (SELECT blocked, revision, dead_at, programs, held, consented, begun_at FROM consent
                  WHERE cell = %(cell)s::int2 AND brand = asked.brand
                    AND channel = %(channel)s::channel AND address_key = asked.address_key
                  LIMIT 1 FOR NO KEY UPDATE) AS c
@@ -40,20 +40,16 @@ UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0, aliv
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
    AND c.address_key = k.address_key
 """
-_OPT_OUT: LiteralString = """
-WITH changed AS (
-    INSERT INTO consent AS c (cell, brand, channel, address_key, blocked, revision)
-    VALUES (%(cell)s::int2, %(brand)s::text, %(channel)s::channel,
-            notifyq.address_key(%(address)s::text), true, 1)
-    ON CONFLICT (cell, brand, channel, address_key) DO UPDATE
-       SET blocked = true, revision = c.revision + 1, changed_at = now()
-     WHERE NOT c.blocked
-    RETURNING cell, brand, channel, address_key, revision
-)
-INSERT INTO consent_event (cell, id, brand, channel, address_key, revision, kind, actor, reason)
-SELECT cell, %(event_id)s::uuid, brand, channel, address_key, revision, 'opt_out',
-       %(actor)s::text, %(reason)s::text
-  FROM changed
+# Purpose: count begins of what is capped; those of more than a day ago are forgotten.
+COUNT: LiteralString = """
+UPDATE consent AS c
+   SET begun_at = ARRAY(SELECT at FROM unnest(c.begun_at) AS at
+                         WHERE at > now() - interval '24 hours' ORDER BY at)
+                  || array_fill(now(), ARRAY[k.begun])
+  FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[], %(begun)s::int4[])
+         AS k (brand, address_key, begun)
+ WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
+   AND c.address_key = k.address_key
 """
 _STATUS: LiteralString = """
 SELECT c.brand, c.channel::text, c.blocked, c.revision, c.changed_at,
@@ -103,8 +99,10 @@ async def lock(
     await conn.execute(MEET, parameters)
     cursor = await conn.execute(LOCK, parameters)
     found = {
-        (brand, address_key): Consent(*said)
-        for brand, address_key, *said in await cursor.fetchall()
+        (brand, address_key): Consent(blocked, revision, dead_at, tuple(programs), *said, tuple(at))
+        for brand, address_key, blocked, revision, dead_at, programs, *said, at in (
+            await cursor.fetchall()
+        )
     }
     anew = [key for key, said in found.items() if _is_after(people[key], said.dead_at)]
     await revive(conn, anew, cell=cell, channel=channel)
@@ -133,28 +131,20 @@ def _is_after(since: datetime | None, dead_at: datetime | None) -> bool:
     return since is not None and dead_at is not None and since > dead_at
 
 
-async def opt_out(
-    conn: Conn,
-    *,
-    cell: int,
-    brand: str,
-    channel: Channel,
-    address: str,
-    actor: str,
-    reason: str,
-    event_id: UUID,
-) -> bool:
-    """Block a normalised address for a brand's channel, with its evidence; False if it was."""
+async def count(
+    conn: Conn, begun: Mapping[tuple[str, bytes], int], *, cell: int, channel: Channel
+) -> None:
+    """Count begins of what is capped against addresses whose rows this transaction has locked."""
+    ordered = sorted(begun)
     parameters = {
         "cell": cell,
-        "brand": brand,
         "channel": channel,
-        "address": address,
-        "actor": actor,
-        "reason": reason,
-        "event_id": event_id,
+        "brands": [brand for brand, _ in ordered],
+        "address_keys": [address_key for _, address_key in ordered],
+        "begun": [begun[key] for key in ordered],
     }
-    return (await conn.execute(_OPT_OUT, parameters)).rowcount == 1
+    if ordered:
+        await conn.execute(COUNT, parameters)
 
 
 async def status(conn: Conn, *, cell: int, address: str, brand: str | None) -> list[Status]:

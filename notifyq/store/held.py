@@ -28,8 +28,8 @@ SELECT number, outcome::text, lane, late_at IS NOT NULL, send_by <= now()
    FOR NO KEY UPDATE
 """
 LOCK_DELIVERY: LiteralString = """
-SELECT d.state::text, d.channel::text, d.brand, d.address_key, d.expires_at,
-       d.cancel_requested_at IS NOT NULL, now(),
+SELECT d.state::text, d.channel::text, d.brand, d.program, d.is_separate, d.is_exempt,
+       d.address_key, d.expires_at, d.cancel_requested_at IS NOT NULL, now(),
        EXISTS (SELECT 1 FROM content c
                 WHERE c.cell = d.cell AND c.delivery_id = d.id)
   FROM delivery d
@@ -61,6 +61,9 @@ class Held:
     state: State
     channel: Channel
     brand: str
+    program: str
+    is_separate: bool
+    is_exempt: bool
     address_key: bytes
     expires_at: datetime
     cancel_requested: bool

@@ -65,7 +65,9 @@ WITH answered AS (
       AS n
 ), delivered AS (
     INSERT INTO delivery (cell, id, tenant_id, channel, criticality, brand, program, not_before,
-                          expires_at, reason, resend_after_s, registered_at, state,
+                          expires_at, reason, resend_after_s, registered_at, state, category,
+                          recipient, hours, time_zone, cap, sender, is_marketing, is_mandatory,
+                          is_separate, is_exempt, template, template_version, locale,
                           address_key)
     SELECT %(cell)s::int2, d.*
       FROM ROWS FROM (
@@ -75,7 +77,13 @@ WITH answered AS (
         unnest(%(d_not_before)s::timestamptz[]), unnest(%(d_expires_at)s::timestamptz[]),
         unnest(%(d_reason)s::text[]), unnest(%(d_resend_after_s)s::int4[]),
         unnest(%(d_registered_at)s::timestamptz[]),
-        unnest(%(d_state)s::delivery_state[]), address_keys(%(d_address)s::text[])) AS d
+        unnest(%(d_state)s::delivery_state[]), unnest(%(d_category)s::text[]),
+        unnest(%(d_recipient)s::text[]), unnest(%(d_hours)s::text[]),
+        unnest(%(d_time_zone)s::text[]), unnest(%(d_cap)s::int2[]), unnest(%(d_sender)s::text[]),
+        unnest(%(d_is_marketing)s::bool[]), unnest(%(d_is_mandatory)s::bool[]),
+        unnest(%(d_is_separate)s::bool[]), unnest(%(d_is_exempt)s::bool[]),
+        unnest(%(d_template)s::text[]), unnest(%(d_template_version)s::int4[]),
+        unnest(%(d_locale)s::text[]), address_keys(%(d_address)s::text[])) AS d
 ), waiting AS (
     INSERT INTO standby (cell, delivery_id, lane)
     SELECT %(cell)s::int2, s.delivery_id, s.lane

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.model import Channel, Due
+from notifyq.domain.model import Channel
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
 
@@ -49,24 +49,6 @@ SELECT j.delivery_id, j.attempts, j.tries, j.criticality, j.place::text, j.due, 
                  LIMIT %(room)s::int4
                    FOR UPDATE SKIP LOCKED) AS j
  LIMIT %(room)s::int4
-"""
-
-# Purpose: what the decision needs to know. Cost: two primary-key look-ups a job, on the leaves of
-# one day.
-FACTS: LiteralString = """
-SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
-       d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL, c.more,
-       d.registered_at
-  FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
-       LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
-                       cancel_requested_at, registered_at
-                  FROM delivery_{month}
-                 WHERE cell = %(cell)s::int2 AND id = u.delivery_id
-                 LIMIT 1) AS d
-       LEFT JOIN LATERAL (SELECT address, body, more
-                            FROM content_{day}
-                           WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
-                           LIMIT 1) AS c ON true
 """
 
 # Purpose: lock deliveries and say where the pending ones are, before END_UNSENT writes there.
@@ -115,6 +97,13 @@ WITH fence_open AS MATERIALIZED (
 )
 SELECT delivery_id FROM gone
 """
+# Purpose: say why deliveries wait, where that is news. Their jobs are held by this transaction.
+SAY_WHY: LiteralString = """
+UPDATE delivery_{month} AS d SET reason = w.reason
+  FROM unnest(%(ids)s::uuid[], %(reasons)s::text[]) AS w (delivery_id, reason)
+ WHERE d.cell = %(cell)s::int2 AND d.id = w.delivery_id AND d.state = 'pending'
+   AND d.reason IS DISTINCT FROM w.reason
+"""
 DEFER: LiteralString = """
 WITH fence_open AS MATERIALIZED (
     SELECT 1 FROM fence
@@ -156,21 +145,6 @@ async def claim(
     }
     cursor = await conn.execute(leaf_sql(CLAIM, channel=channel), parameters)
     return [Claim(*row) for row in await cursor.fetchall()]
-
-
-async def facts(conn: Conn, claims: Sequence[Claim], *, cell: int, day: str) -> list[Due]:
-    """Return what is known of claimed deliveries, all of one day, in the order of their ids.
-
-    A delivery that is not there is missing from the list.
-    """
-    parameters = {"ids": [c.delivery_id for c in claims], "cell": cell}
-    cursor = await conn.execute(leaf_sql(FACTS, day=day), parameters)
-    by_id = {c.delivery_id: c for c in claims}
-    found = []
-    for delivery_id, *fact in sorted(await cursor.fetchall()):
-        c = by_id[delivery_id]
-        found.append(Due(delivery_id, c.attempts, c.tries, c.criticality, c.place, *fact))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,3 +215,14 @@ async def defer(
         "dues": [due for _, _, due in later],
     }
     return (await conn.execute(leaf_sql(DEFER, channel=channel), parameters)).rowcount
+
+
+async def say_why(conn: Conn, waiting: Sequence[tuple[UUID, str]], *, cell: int, day: str) -> None:
+    """Write why deliveries, given in order with their reasons, are not sent yet."""
+    if waiting:
+        parameters = {
+            "cell": cell,
+            "ids": [delivery_id for delivery_id, _ in waiting],
+            "reasons": [reason for _, reason in waiting],
+        }
+        await conn.execute(leaf_sql(SAY_WHY, day=day), parameters)

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from notifyq.domain.asking import Planned
 from notifyq.domain.content import kept
+from notifyq.domain.hours import Hours
 from notifyq.domain.idempotency import ACCEPTED_STATUS
-from notifyq.domain.states import Reason, State
+from notifyq.domain.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,19 @@ class DeliveryRow:
     resend_after_s: int | None
     registered_at: datetime | None
     state: str
+    category: str | None
+    recipient: str | None
+    hours: str | None
+    time_zone: str | None
+    cap: int | None
+    sender: str | None
+    is_marketing: bool
+    is_mandatory: bool
+    is_separate: bool
+    is_exempt: bool
+    template: str | None
+    template_version: int | None
+    locale: str | None
 
 
 def key_row(planned: Planned) -> KeyRow:
@@ -101,7 +115,6 @@ def notification_row(planned: Planned) -> NotificationRow:
 def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
     """Return the rows of the deliveries at these places of the request's parts."""
     ask = planned.ask
-    due = ask.not_before if planned.reason is not None else None
     parts = [(place, ask.parts[place]) for place in places]
     contents = {id(part.content): part.content for _, part in parts}  # mostly one, of thousands
     packed = {key: kept(content) for key, content in contents.items()}
@@ -116,16 +129,38 @@ def delivery_rows(planned: Planned, places: Iterable[int]) -> list[DeliveryRow]:
             ask.category.program,
             part.address,
             *packed[id(part.content)],
-            due,
+            planned.due(part),
             ask.not_before,
             ask.expires_at,
-            Reason.EARLIER_CHANNEL if part.standby else planned.reason,
+            planned.reason(part),
             ask.category.resend_after_s,
             part.registered_at,
-            State.STANDBY if part.standby else State.PENDING,
+            part.state,
+            *_said(part.terms),
         )
         for place, part in parts
     ]
+
+
+def _said(terms: Terms) -> tuple[Any, ...]:
+    """Return the columns of a delivery's terms."""
+    hours = None if terms.hours is Hours.ANY else terms.hours
+    stamp = terms.stamp
+    return (
+        terms.category,
+        terms.recipient,
+        hours,
+        terms.time_zone,
+        terms.cap,
+        terms.sender,
+        terms.is_marketing,
+        terms.is_mandatory,
+        terms.is_separate,
+        terms.is_exempt,
+        stamp and stamp.template,
+        stamp and stamp.version,
+        stamp and stamp.locale,
+    )
 
 
 def columns(prefix: str, kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:

@@ -12,9 +12,12 @@ from uuid import UUID
 
 from notifyq.domain.asking import Ask, Part, Planned, planned_as
 from notifyq.domain.content import Content, kept, read_kept
+from notifyq.domain.hours import Hours
 from notifyq.domain.model import Category, Channel, MessageClass
+from notifyq.domain.states import Reason
+from notifyq.domain.terms import Stamp, Terms
 
-VERSION = 2
+VERSION = 3
 
 
 class BadAsk(Exception):
@@ -26,10 +29,12 @@ def pack(planned: Planned, answer: bytes) -> bytes:
     ask = planned.ask
     contents = list({id(part.content): part.content for part in ask.parts}.values())  # mostly one
     places = {id(content): place for place, content in enumerate(contents)}
+    terms = list(dict.fromkeys(part.terms for part in ask.parts))
+    terms_places = {one: place for place, one in enumerate(terms)}
     content = {
         "version": VERSION,
         "notification_id": planned.notification_id.hex,
-        "held": planned.reason is not None,
+        "held": planned.held,
         "answer": answer.decode(),
         "cell": ask.cell,
         "tenant_id": ask.tenant_id,
@@ -45,6 +50,7 @@ def pack(planned: Planned, answer: bytes) -> bytes:
         "recipients": ask.recipients,
         "widths": ask.widths,
         "contents": [kept(content) for content in contents],
+        "terms": [asdict(one) for one in terms],
         "parts": [
             [
                 p.channel,
@@ -53,6 +59,10 @@ def pack(planned: Planned, answer: bytes) -> bytes:
                 places[id(p.content)],
                 p.standby,
                 p.registered_at and p.registered_at.isoformat(),
+                terms_places[p.terms],
+                p.due and p.due.isoformat(),
+                p.reason,
+                p.suppressed,
             ]
             for p in ask.parts
         ],
@@ -64,10 +74,12 @@ def unpack(stored: bytes) -> tuple[Planned, bytes]:
     """Return what was packed; BadAsk if it cannot be read."""
     try:
         content = json.loads(stored)
+        if content["version"] not in (1, 2, VERSION):
+            raise BadAsk(f"version {content['version']} is not known here")
         if content["version"] == 1:
             content = _from_1(content)
-        elif content["version"] != VERSION:
-            raise BadAsk(f"version {content['version']} is not known here")
+        if content["version"] == 2:
+            content = _from_2(content)
         return _planned(content), content["answer"].encode()
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BadAsk(f"{type(error).__name__}: {error}") from error
@@ -96,22 +108,45 @@ def _planned(content: dict[str, Any]) -> Planned:
 
 
 def _category(content: dict[str, Any]) -> Category:
-    routes = {Channel(channel): tuple(names) for channel, names in content["routes"].items()}
-    message_class = MessageClass(content["message_class"])
-    return Category(**{**content, "message_class": message_class, "routes": routes})
+    read = {
+        "message_class": MessageClass(content["message_class"]),
+        "routes": {Channel(channel): tuple(names) for channel, names in content["routes"].items()},
+        "hours": Hours(content["hours"]),
+        "approved": tuple(content["approved"]),
+    }
+    return Category(**{**content, **read})
 
 
 def _parts(content: dict[str, Any]) -> list[Part]:
     contents: dict[tuple[Channel, int], Content] = {}  # one object for all who get the same
+    terms = [_terms(one) for one in content["terms"]]
     parts = []
-    for name, lane, address, place, standby, since in content["parts"]:
+    for name, lane, address, place, standby, since, at, due, reason, suppressed in content["parts"]:
         channel = Channel(name)
         if (channel, place) not in contents:
             contents[channel, place] = read_kept(channel, *content["contents"][place])
-        registered_at = since and datetime.fromisoformat(since)
         said = contents[channel, place]
-        parts.append(Part(channel, lane, address, said, standby, registered_at))
+        parts.append(
+            Part(
+                channel,
+                lane,
+                address,
+                said,
+                standby,
+                since and datetime.fromisoformat(since),
+                terms[at],
+                due and datetime.fromisoformat(due),
+                reason and Reason(reason),
+                suppressed,
+            )
+        )
     return parts
+
+
+def _terms(content: dict[str, Any]) -> Terms:
+    stamp = content["stamp"]
+    hours = Hours(content["hours"])
+    return Terms(**{**content, "hours": hours, "stamp": stamp and Stamp(**stamp)})
 
 
 def _from_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -123,4 +158,16 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
         "widths": [],
         "category": {**content["category"], "routes": {}},
         "parts": [[*part, None] for part in content["parts"]],
+        "version": 2,
+    }
+
+
+def _from_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 knew no wishes of recipients."""
+    category = {**content["category"], "hours": Hours.ANY, "approved": ()}
+    return {
+        **content,
+        "category": category,
+        "terms": [asdict(Terms(category=category["name"]))],
+        "parts": [[*part, 0, None, None, False] for part in content["parts"]],
     }

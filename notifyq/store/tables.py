@@ -40,6 +40,7 @@ _KINDS: dict[str, TypeEngine[Any] | type[TypeEngine[Any]]] = {
     "text": Text,
     "text[]": ARRAY(Text),
     "time": DateTime(timezone=True),
+    "time[]": ARRAY(DateTime(timezone=True)),
     "uuid": Uuid,
 }
 
@@ -101,7 +102,9 @@ delivery = _table(
     "criticality smallint, tenant_id integer, *id uuid, channel channel, state state, "
     "expires_at time, not_before time?, changed_at time, brand text, program text, "
     "address_key bytea, reason text?, resend_after_s integer?, cancel_requested_at time?, "
-    "registered_at time?",
+    "registered_at time?, category text?, recipient text?, hours text?, time_zone text?, "
+    "cap smallint?, sender text?, is_marketing boolean, is_mandatory boolean, "
+    "is_separate boolean, is_exempt boolean, template text?, template_version integer?, locale text?",
 )
 content = _table(
     "content",
@@ -180,12 +183,13 @@ consent = _table(
     "consent",
     "*brand text, *channel channel, *address_key bytea, blocked boolean, revision bigint, "
     "changed_at time, dead_at time?, dead_code text?, alive_at time?, "
-    "soft_bounces smallint",
+    "soft_bounces smallint, programs text[], held boolean, consented boolean, begun_at time[]",
 )
 consent_event = _table(
     "consent_event",
     "*id uuid, brand text, channel channel, address_key bytea, revision bigint, kind text, "
-    "at time, actor text, reason text",
+    "at time, actor text, reason text, happened_at time, source text, program text?, "
+    "evidence text?, blocked boolean, programs text[]",
 )
 address_secret = Table(  # of the database, not of a cell
     "address_secret",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
+from notifyq.domain.consent import brand_of, scope_of
 from notifyq.store.db import Conn
 
 _CREATE: LiteralString = """
@@ -39,6 +40,12 @@ SELECT t.id, t.name, t.brand, k.test, k.scopes, k.label
   FROM api_key k JOIN tenant t ON t.cell = k.cell AND t.id = k.tenant_id
  WHERE k.cell = %(cell)s::int2 AND k.key_hash = %(key_hash)s::bytea AND k.revoked_at IS NULL
 """
+_BRANDS: LiteralString = """
+SELECT DISTINCT brand FROM tenant WHERE cell = %(cell)s::int2 ORDER BY brand
+"""
+_OF_BRAND: LiteralString = """
+SELECT id FROM tenant WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text ORDER BY id LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,11 @@ class Holder:
     test: bool
     scopes: frozenset[str]
     label: str  # the key's first characters: who did it, where that is kept
+
+    @property
+    def scope(self) -> str:
+        """Whose consent its sends need."""
+        return scope_of(self.brand, test=self.test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +145,16 @@ async def holder(conn: Conn, *, cell: int, key_hash: bytes) -> Holder | None:
         return None
     tenant_id, tenant, brand, test, scopes, label = row
     return Holder(cell, tenant_id, tenant, brand, test, frozenset(scopes), label)
+
+
+async def of_brand(conn: Conn, *, cell: int, scope: str) -> int | None:
+    """Return the first tenant that speaks as a brand; None if none does."""
+    parameters = {"cell": cell, "brand": brand_of(scope)}
+    row = await (await conn.execute(_OF_BRAND, parameters)).fetchone()
+    return None if row is None else int(row[0])
+
+
+async def test_scopes(conn: Conn, *, cell: int) -> list[str]:
+    """Return every brand's test sends, as consent rows have them."""
+    rows = await (await conn.execute(_BRANDS, {"cell": cell})).fetchall()
+    return [scope_of(brand, test=True) for (brand,) in rows]

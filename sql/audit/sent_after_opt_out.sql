@@ -16,6 +16,10 @@
 --   opted_out_at, began_at  both when the transaction started, by the database's clock
 --   outcome                 not_sent: it began, but we know that it never left
 --
+-- Left out is what an opt-out does not reach: answers to a STOP or HELP and approved emergencies
+-- (is_exempt), programs that stand apart (is_separate), and opt-outs that were taken back by a later
+-- word of the person before we heard of them (e.blocked, e.programs: what stood after the event).
+--
 -- What rows cannot prove: an attempt with an older revision that began within 60 s after the opt-out
 -- may have had the lock first, and then it was right to begin; those are not listed. An opt-out of
 -- which we were told later, by a provider, counts from when we stored it. If the database's clock was
@@ -33,7 +37,9 @@ SELECT CASE WHEN a.consent_revision = e.revision THEN 'read_blocked' ELSE 'read_
     ON d.cell = e.cell AND d.brand = e.brand AND d.channel = e.channel
    AND d.address_key = e.address_key
   JOIN notifyq.attempt AS a ON a.cell = d.cell AND a.delivery_id = d.id
- WHERE e.kind = 'opt_out'
+ WHERE e.kind IN ('opt_out', 'reassigned')
+   AND NOT d.is_exempt
+   AND (d.program = ANY (e.programs) OR (e.blocked AND NOT d.is_separate))
    AND (a.consent_revision = e.revision
         OR (a.consent_revision < e.revision AND a.began_at > e.at + interval '60 seconds'))
  ORDER BY a.began_at;

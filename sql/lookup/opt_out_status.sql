@@ -3,15 +3,20 @@
 -- Cost        reads every consent row: it is kept by brand.
 --
 -- A row: one event of one brand and channel, the oldest first; a brand without events has one row.
---   blocked         what counts now: true is not sent to
+--   blocked         what counts now: true is not sent to, but for programs that stand apart
+--   programs        programs that are blocked by themselves
+--   held            they wrote what a person has yet to read; marketing waits
+--   consented       marketing may be sent: consent in writing, later than any opt-out
 --   changed_at      since when
---   event, at, actor, reason   what was done, when, by whom and why; empty: never opted out
+--   event, program, happened_at, at, source, actor, reason   what was said, for which program (empty:
+--                   the brand), when, when we stored it, by which way, who noted it and why;
+--                   empty: never a word
 -- No row: nothing was ever due to this number and nobody opted it out.
 --
 -- What to do: a person who says "I opted out" and is not blocked: `notifyq optout add`.
 
-SELECT c.brand, c.channel::text AS channel, c.blocked, c.revision, c.changed_at,
-       e.kind AS event, e.at, e.actor, e.reason
+SELECT c.brand, c.channel::text AS channel, c.blocked, c.programs, c.held, c.consented, c.revision,
+       c.changed_at, e.kind AS event, e.program, e.happened_at, e.at, e.source, e.actor, e.reason
   FROM notifyq.consent AS c
   LEFT JOIN notifyq.consent_event AS e
     ON e.cell = c.cell AND e.brand = c.brand AND e.channel = c.channel

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from notifyq.bootstrap.accounts import CELL
 from notifyq.domain.model import Channel
-from notifyq.store import attempts, consents, db, queue, results
+from notifyq.store import attempts, consents, db, facts, queue, results
 from notifyq.store.partitions import leaf_sql
 from tests.bench.ground import Ground
 
@@ -74,7 +74,7 @@ def _script(day: str) -> str:
         [
             "BEGIN;",
             _gathering(leaf_sql(queue.CLAIM, channel=channel), _FROM_CLAIM),
-            _gathering(leaf_sql(queue.FACTS, channel=channel, day=day), _FROM_FACTS),
+            _gathering(leaf_sql(facts.FACTS, channel=channel, day=day), _FROM_FACTS),
             _plain(consents.LOCK),
             _gathering(
                 leaf_sql(attempts.BEGIN, channel=channel, day=day),

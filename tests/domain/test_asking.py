@@ -78,8 +78,10 @@ def test_recipients_may_have_more_or_less_parts_than_others() -> None:
 
 @pytest.mark.parametrize(("after_s", "reason"), [(-1, None), (0, None), (1, Reason.NOT_BEFORE)])
 def test_what_is_held_is_held_for_a_reason(after_s: int, reason: Reason | None) -> None:
-    assert plan(ask(not_before=NOW + timedelta(seconds=after_s)), NOW, 1).reason is reason
-    assert plan(ask(), NOW, 1).reason is None
+    held = plan(ask(not_before=NOW + timedelta(seconds=after_s)), NOW, 1)
+    assert held.reason(PART) is reason
+    assert held.due(PART) == (held.ask.not_before if reason else None)
+    assert plan(ask(), NOW, 1).reason(PART) is None
 
 
 def test_test_sends_have_keys_of_their_own() -> None:

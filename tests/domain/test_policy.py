@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyq.domain.model import Due
-from notifyq.domain.policy import Consent, Decision, End, Send, Wait, decide
+from notifyq.domain.model import Channel, Due
+from notifyq.domain import policy
+from notifyq.domain.policy import Consent, Decision, End, Facts, Send, Wait
 from notifyq.domain.states import Event, Reason, State, step
 
 few = settings(max_examples=40, deadline=None)
@@ -38,6 +39,10 @@ OPTED_OUT = End(Event.SUPPRESS, Reason.OPTED_OUT)
 
 moments = st.integers(-2, 2).map(lambda ticks: NOW + ticks * TICK)
 consents = st.none() | st.builds(Consent, st.booleans(), st.integers(0, 99))
+
+
+def decide(due: Due, consent: Consent | None, *, now: datetime) -> Decision:
+    return policy.decide(due, Facts(now, Channel.SMS, consent))
 
 
 def test_a_send_says_which_state_of_the_consent_row_allowed_it() -> None:

@@ -51,7 +51,7 @@ async def bounced(
     receipt = h.receipt_for(ready.due.delivery_id, ready.number, rank)
     news = bounces.of_receipt(ready.due.delivery_id, replace(receipt, bounce=bounce, at=at))
     assert news is not None
-    return await bounces.keep(conn, [news], cell=0)
+    return await bounces.keep(conn, [news], cell=0, new_id=h.new_id)
 
 
 async def next_one(conn: db.Conn, shop: h.Shop, since: datetime | None = None) -> tuple[str, Any]:
@@ -71,7 +71,6 @@ async def next_one(conn: db.Conn, shop: h.Shop, since: datetime | None = None) -
         (Refused(Refusal.ADDRESS, "21211"), True),
         (Refused(Refusal.ADDRESS, "SENDER_ID_MISMATCH", for_good=False), False),
         (Refused(Refusal.CONTENT, "21617"), False),
-        (Refused(Refusal.OPTED_OUT, "21610"), False),
         (Unavailable("503"), False),
         (Accepted("SM1"), False),
     ],
@@ -83,7 +82,7 @@ async def test_only_a_refusal_of_the_address_makes_it_dead(
     ready = await sent(hot, shop)
     news = bounces.of_outcome(ready.due.delivery_id, outcome, h.database_now())
     assert (news is not None) == dies
-    assert await bounces.keep(hot, [news] if news else [], cell=0) == dies
+    assert await bounces.keep(hot, [news] if news else [], cell=0, new_id=h.new_id) == dies
     state, reason = await next_one(hot, shop)
     assert (state, reason) == (("suppressed", "address_dead") if dies else ("pending", None))
 
@@ -152,7 +151,7 @@ async def test_one_that_arrives_between_begins_the_count_anew(hot: db.Conn) -> N
     assert await h.all_rows(hot, SAID) == [(None, None, 1)]
 
 
-@pytest.mark.parametrize("bounce", [Bounce.OPTED_OUT, Bounce.CONTENT, Bounce.OURS])
+@pytest.mark.parametrize("bounce", [Bounce.CONTENT, Bounce.OURS])
 def test_a_bounce_that_is_not_the_address_says_nothing_of_it(bounce: Bounce) -> None:
     receipt = h.receipt_for(h.new_id(), 1, RANK_UNDELIVERED)
     assert bounces.of_receipt(h.new_id(), replace(receipt, bounce=bounce)) is None
@@ -165,7 +164,7 @@ async def test_whoever_redrives_says_that_the_address_is_good(hot: db.Conn) -> N
     await h.settled(hot, h.post_of(shop), (ready, refused))
     news = bounces.of_outcome(ready.due.delivery_id, refused, h.database_now())
     assert news is not None
-    await bounces.keep(hot, [news], cell=0)
+    await bounces.keep(hot, [news], cell=0, new_id=h.new_id)
     errand = redrive.Errand(0, "ann", "mended", 10.0, h.new_id)
     done = await redrive.redrive(hot, ready.due.delivery_id, errand)
     assert isinstance(done, redrive.Redriven)
@@ -174,6 +173,6 @@ async def test_whoever_redrives_says_that_the_address_is_good(hot: db.Conn) -> N
         ready.due.delivery_id
     ]
     # A worker that was slow to note the refusal does not undo it, and a new one counts again.
-    assert await bounces.keep(hot, [news], cell=0) == 0
+    assert await bounces.keep(hot, [news], cell=0, new_id=h.new_id) == 0
     later = replace(news, at=h.database_now() + timedelta(minutes=1))
-    assert await bounces.keep(hot, [later], cell=0) == 1
+    assert await bounces.keep(hot, [later], cell=0, new_id=h.new_id) == 1

@@ -319,8 +319,8 @@ POISONS: dict[str, tuple[str, str]] = {
     "no UTF-8": (r"UPDATE unfinished_key SET ask = '\xff'", "it cannot be read: UnicodeDecode"),
     "a later version": (
         "UPDATE unfinished_key SET ask = convert_to(replace(convert_from(ask, 'UTF8'),"
-        " '\"version\":2', '\"version\":3'), 'UTF8')",
-        "it cannot be read: version 3",
+        " '\"version\":3', '\"version\":4'), 'UTF8')",
+        "it cannot be read: version 4",
     ),
     "a field is missing": (
         "UPDATE unfinished_key SET ask = convert_to(replace(convert_from(ask, 'UTF8'),"

@@ -103,7 +103,10 @@ class House(RuleBasedStateMachine):
     def teardown(self) -> None:
         # Leave nothing that the next example's janitor would touch.
         tables = "job, timer, dead_letter, standby, attempt, delivery, consent, consent_event"
+        guard = "TRIGGER consent_event_is_only_added_to"
+        self.sql(f"ALTER TABLE consent_event DISABLE {guard}")
         self.sql(f"TRUNCATE {tables}")
+        self.sql(f"ALTER TABLE consent_event ENABLE ALWAYS {guard}")
         self.do(self.conn.close())
         self.loop.close()
 

@@ -29,7 +29,7 @@ from notifyq.domain.model import (
 )
 from notifyq.domain.outcome import Outcome
 from notifyq.services import accept, deliver, maintain, receive, settle
-from notifyq.store import consents, db, lanes, tenants
+from notifyq.store import db, lanes, ledger, tenants
 from notifyq.store.db import Conn, transact
 
 PHONE = "+14155550123"
@@ -194,7 +194,7 @@ async def told(conn: Conn, receipt: Receipt, provider: str = "twilio") -> receiv
 
 async def opt_out(conn: Conn, shop: Shop, to: str = PHONE) -> None:
     async def work(conn: Conn) -> bool:
-        return await consents.opt_out(
+        return await ledger.opt_out(
             conn,
             cell=0,
             brand=shop.brand,

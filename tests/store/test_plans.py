@@ -26,6 +26,7 @@ from notifyq.store import (
     bounces,
     consents,
     db,
+    facts as facts_store,
     intake,
     partitions,
     queue,
@@ -177,7 +178,7 @@ def claim(b: Bench) -> Callable[[], Awaitable[Any]]:
 
 
 def facts(b: Bench) -> Callable[[], Awaitable[Any]]:
-    return lambda: queue.facts(b.conn, b.claims(), cell=0, day=b.day)
+    return lambda: facts_store.load(b.conn, b.claims(), cell=0, day=b.day)
 
 
 def lock(b: Bench) -> Callable[[], Awaitable[Any]]:

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from notifyq.domain.asking import Ask, Dedupe, Planned
+from notifyq.domain.asking import Ask, Dedupe, Part, Planned
 from notifyq.domain.idempotency import dedupe_mark, hash_key
 from notifyq.domain.ids import public_id
-from notifyq.domain.model import LIFETIME_S_MAX, Category
-from notifyq.domain.states import Reason, State
+from notifyq.domain.model import HOURS, LIFETIME_S_MAX, Category, MessageClass
 from notifyq.entrypoints.api.body import Body, ListBody, NotificationBody
 from notifyq.entrypoints.api.faults import refused
-from notifyq.entrypoints.api.parts import Ways, parts_of
+from notifyq.entrypoints.api.knowing import Known
+from notifyq.entrypoints.api.parts import Asked, Times, Ways, parts_of
 from notifyq.entrypoints.api.problems import Fault
 from notifyq.store.tenants import Holder
 
@@ -29,28 +29,30 @@ class Rules:
 
 
 def ask_of(
-    body: Body, holder: Holder, *, key: str, asked: bytes, now: datetime, rules: Rules
+    body: Body, holder: Holder, known: Known, *, key: str, asked: bytes, now: datetime, rules: Rules
 ) -> Ask:
     """Return what a valid body asks for; Problem if it cannot be taken here and now.
 
-    asked: the request's fingerprint.
+    known: the recipients and templates that it names. asked: the request's fingerprint.
     """
-    category = rules.categories.get(body.category) or Category(body.category)
-    not_before, expires_at = _times(body, category, now, rules.longest_hold_days)
-    parts = parts_of(body, category, holder, rules.ways)
+    category = rules.categories.get(body.category) or Category(
+        body.category, hours=HOURS[MessageClass.TRANSACTIONAL]
+    )
+    times = _times(body, category, now, rules.longest_hold_days)
+    parts = parts_of(body, Asked(category, holder, known, times), rules.ways)
     is_list = isinstance(body, ListBody)
     return Ask(
         cell=holder.cell,
         tenant_id=holder.tenant_id,
-        brand=holder.brand,
+        brand=holder.scope,
         test=holder.test,
         key_hash=hash_key(key),
         fingerprint=asked,
         category=category,
         recipient=body.recipient.id if isinstance(body, NotificationBody) else None,
         metadata=orjson.dumps(body.metadata).decode() if body.metadata else None,
-        not_before=not_before,
-        expires_at=expires_at,
+        not_before=times.not_before,
+        expires_at=times.expires_at,
         parts=tuple(part for of_one in parts for part in of_one),
         warnings=_warnings(body.category, rules),
         recipients=len(parts) if is_list else None,
@@ -73,18 +75,22 @@ def render_accepted(planned: Planned, *, durability: str) -> bytes:
 
 
 def _deliveries(planned: Planned) -> list[dict[str, object]]:
-    ask = planned.ask
-    held = ask.not_before.isoformat() if ask.not_before and planned.reason else None
     return [
         {
-            "id": public_id("dlv", ask.cell, delivery),
+            "id": public_id("dlv", planned.ask.cell, delivery),
             "channel": part.channel,
-            "state": State.STANDBY if part.standby else State.PENDING,
-            "scheduled_for": held,
-            "reason": Reason.EARLIER_CHANNEL if part.standby else planned.reason,
+            "state": part.state,
+            "scheduled_for": _when(planned, part),
+            "reason": planned.reason(part),
         }
-        for delivery, part in zip(planned.delivery_ids, ask.parts, strict=True)
+        for delivery, part in zip(planned.delivery_ids, planned.ask.parts, strict=True)
     ]
+
+
+def _when(planned: Planned, part: Part) -> str | None:
+    """Return when a part is due, as far as that is known now; None for at once, or never."""
+    due = None if part.suppressed else planned.due(part)
+    return None if due is None else due.isoformat()
 
 
 def _dedupe(body: Body, holder: Holder, rules: Rules) -> Dedupe | None:
@@ -106,10 +112,8 @@ def _warnings(category: str, rules: Rules) -> tuple[str, ...]:
     return (f"category {category} is not configured; it is treated as transactional",)
 
 
-def _times(
-    body: Body, category: Category, now: datetime, longest_hold_days: int
-) -> tuple[datetime | None, datetime]:
-    """Return (not_before, expires_at), both checked against each other and the clock."""
+def _times(body: Body, category: Category, now: datetime, longest_hold_days: int) -> Times:
+    """Return not_before and expires_at, both checked against each other and the clock."""
     faults = []
     start = max(now, body.not_before or now)
     longest_hold = now + timedelta(days=longest_hold_days)
@@ -127,4 +131,4 @@ def _times(
         faults.append(Fault("/expires_at", rule + category.message_class))
     if faults:
         raise refused(faults)
-    return (body.not_before if start > now else None), expires_at
+    return Times(now, body.not_before if start > now else None, expires_at)

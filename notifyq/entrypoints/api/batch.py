@@ -18,8 +18,9 @@ from notifyq.domain.asking import Ask, operation_of
 from notifyq.domain.idempotency import Answer, fingerprint, hash_key
 from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.asks import Rules, ask_of
-from notifyq.entrypoints.api.body import read_batch, read_item
+from notifyq.entrypoints.api.body import BatchItem, read_batch, read_item
 from notifyq.entrypoints.api.bulk import Bulk
+from notifyq.entrypoints.api.knowing import Known, look_up
 from notifyq.entrypoints.api.notifications import SEND, not_accepted
 from notifyq.entrypoints.api.problems import Problem, content
 from notifyq.entrypoints.api.reading import (
@@ -45,6 +46,7 @@ class _Item:
     problem: Problem | None = None
     key: str | None = None  # of a refused one, where it can be read
     asked: bytes = b""
+    body: BatchItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class BatchRoute:
         """Accept what can be accepted: 200 with a result each, after their commits."""
         holder = await self.doorkeeper.admit(request, SEND)
         raw = await read_raw(request, BATCH)
-        items = await asyncio.to_thread(self._items, raw, holder)
+        read = await asyncio.to_thread(self._read, raw)
+        known = await look_up(self.pool, holder, [one.body for one in read if one.body])
+        items = await asyncio.to_thread(self._asks, read, holder, known)
         asks = [item.ask for item in items if item.ask is not None]
         replies = iter(await self.bulk.take_batch(asks) if asks else [])
         given = [next(replies) if item.ask else item.problem for item in items]
@@ -71,22 +75,32 @@ class BatchRoute:
         results = [_result(index, got, holder.cell, request_id) for index, got in enumerate(given)]
         return json_response({"results": results})
 
-    def _items(self, raw: bytes, holder: Holder) -> list[_Item]:
-        now = self.now()
-        return [self._item(one, holder, now) for one in read_batch(parse(raw))]
+    def _read(self, raw: bytes) -> list[_Item]:
+        return [self._read_one(one) for one in read_batch(parse(raw))]
 
-    def _item(self, one: Any, holder: Holder, now: datetime) -> _Item:
+    def _read_one(self, one: Any) -> _Item:
         found = _Item()
         try:
             if isinstance(one, dict) and is_key(one.get(_KEY)):
                 rest = {name: value for name, value in one.items() if name != _KEY}
                 found = _Item(key=one[_KEY], asked=fingerprint(canonical(rest)))
-            item = read_item(one)
-            key = item.idempotency_key
-            asked = found.asked
-            return _Item(ask_of(item, holder, key=key, asked=asked, now=now, rules=self.rules))
+            return replace(found, body=read_item(one))
         except Problem as problem:
             return replace(found, problem=problem)
+
+    def _asks(self, items: list[_Item], holder: Holder, known: Known) -> list[_Item]:
+        now = self.now()
+        return [self._ask(item, holder, known, now) for item in items]
+
+    def _ask(self, item: _Item, holder: Holder, known: Known, now: datetime) -> _Item:
+        if item.body is None:
+            return item
+        key, rules = item.body.idempotency_key, self.rules
+        try:
+            ask = ask_of(item.body, holder, known, key=key, asked=item.asked, now=now, rules=rules)
+            return replace(item, ask=ask)
+        except Problem as problem:
+            return replace(item, problem=problem)
 
     async def _known(
         self, items: list[_Item], given: list[Reply | Problem | None], holder: Holder

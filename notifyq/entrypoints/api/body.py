@@ -5,16 +5,17 @@ be a silently different request.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from notifyq.domain.asking import RECIPIENTS_MAX
 from notifyq.domain.idempotency import KEY_LENGTH_MAX
+from notifyq.domain.template import NAME_LENGTH_MAX, NAME_PATTERN
 from notifyq.entrypoints.api.faults import faults_of, refused
 from notifyq.entrypoints.api.fields import Strict, Text, Time, present
-from notifyq.entrypoints.api.people import FIELD_OF, Recipient
+from notifyq.entrypoints.api.people import FIELD_OF, Recipient, Whom
 from notifyq.entrypoints.api.problems import Fault
 from notifyq.entrypoints.api.reading import is_list
 from notifyq.entrypoints.api.saying import Content
@@ -35,7 +36,14 @@ class _WhatAndWhen(Strict):
             description="Your name for the kind of message; its rules are in [categories].",
         ),
     ]
-    content: Content
+    content: Content | None = Field(None, description="What to say; or name a template.")
+    template: Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LENGTH_MAX)] | None = (
+        Field(
+            None,
+            description="Instead of content: a template that you saved, in its current version.",
+        )
+    )
+    data: dict[str, Any] | None = Field(None, description="What the template is filled with.")
     channels: (
         Annotated[
             list[Literal["sms", "email", "push"]],
@@ -66,6 +74,16 @@ class _WhatAndWhen(Strict):
     ) = None
     not_before: Time | None = None
     expires_at: Time | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.content is None) == (self.template is None):
+            rule = "needs one of content and template, and not both"
+            raise PydanticCustomError("what_to_say", "{rule}", {"rule": rule})
+        if self.data is not None and self.template is None:
+            rule = "data fills a template: name it, or leave data out"
+            raise PydanticCustomError("what_to_say", "{rule}", {"rule": rule})
+        return self
 
     @field_validator("channels")
     @classmethod
@@ -114,7 +132,7 @@ class NotificationBody(_WhatAndWhen):
 
     model_config = ConfigDict(json_schema_extra=_needs("recipient"))
 
-    recipient: Recipient
+    recipient: Whom
     dedupe_key: (
         Annotated[
             Text,
@@ -134,7 +152,7 @@ class ListBody(_WhatAndWhen):
 
     model_config = ConfigDict(json_schema_extra=_needs("recipients"))
 
-    recipients: Annotated[list[Recipient], Field(min_length=1, max_length=RECIPIENTS_MAX)]
+    recipients: Annotated[list[Whom], Field(min_length=1, max_length=RECIPIENTS_MAX)]
 
 
 Body = NotificationBody | ListBody

@@ -9,6 +9,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
+from notifyq.domain.listening import Line
 from notifyq.domain.model import Inbound, Receipt
 from notifyq.domain.provider import (
     BadCallback,
@@ -22,7 +23,8 @@ from notifyq.domain.provider import (
 from notifyq.entrypoints.api.problems import Problem, unavailable
 from notifyq.entrypoints.api.reading import Limit, read_body
 from notifyq.services import bounces
-from notifyq.services.receive import receive, receive_inbound
+from notifyq.services.hear import Ear, hear
+from notifyq.services.receive import receive
 from notifyq.store.db import Conn, Pool, Unknown
 
 # SendGrid gathers events up to 768 KB into one request; the others' are a few KB.
@@ -41,6 +43,8 @@ class CallbackRoute:
     cell: int
     new_id: Callable[[], UUID]
     dedupe_days: int
+    line: Callable[[str, str], Line]  # (provider, our number) -> whose number it is
+    ear: Ear
 
     async def post(self, request: Request) -> Response:
         """Take one callback."""
@@ -65,7 +69,7 @@ class CallbackRoute:
             raise unavailable("not known to be stored; send it again")
         news = done.delivery_id and bounces.of_receipt(done.delivery_id, receipt)
         if news and done.fresh:  # whatever its rank: mail bounces after it was delivered, too
-            await bounces.keep(conn, [news], cell=self.cell)
+            await bounces.keep(conn, [news], cell=self.cell, new_id=self.new_id)
         _log.info(
             "event=receipt.%s provider=%s delivery=%s status=%s state=%s",
             done.applied.value,
@@ -76,14 +80,17 @@ class CallbackRoute:
         )
 
     async def _hear(self, conn: Conn, provider: str, inbound: Inbound) -> None:
-        fresh = await receive_inbound(conn, provider, inbound, cell=self.cell)
-        if isinstance(fresh, Unknown):
+        heard = await hear(conn, provider, inbound, self.line(provider, inbound.to), self.ear)
+        if isinstance(heard, Unknown):
             raise unavailable("not known to be stored; send it again")
         _log.info(
-            "event=inbound.%s provider=%s id=%s",
-            "kept" if fresh else "known",
+            "event=inbound.%s provider=%s id=%s intent=%s rule=%s reply=%s",
+            "heard" if heard.fresh else "known",
             provider,
             inbound.provider_id,
+            heard.intent.value,
+            heard.rule,
+            heard.reply,
         )
 
     async def _callback(self, request: Request) -> Callback:

@@ -20,6 +20,7 @@ from notifyq.entrypoints.api.asks import Rules, ask_of
 from notifyq.entrypoints.api.body import read
 from notifyq.entrypoints.api.bulk import Bulk
 from notifyq.entrypoints.api.gather import Gatherer
+from notifyq.entrypoints.api.knowing import look_up
 from notifyq.entrypoints.api.naming import find_notification, read_notification_id
 from notifyq.entrypoints.api.paging import cut, page_answer, read_page
 from notifyq.entrypoints.api.problems import RETRY_AFTER_S, Problem, unavailable
@@ -95,12 +96,16 @@ class NotificationRoutes:
         return json_response(page_answer(entries, last))
 
     async def _ask(self, holder: Holder, key: str, asked: bytes, content: Any) -> Ask:
-        def ask() -> Ask:
-            body, now = read(content), self.now()
-            return ask_of(body, holder, key=key, asked=asked, now=now, rules=self.rules)
-
         # The numbers of a long list take a second to look at.
-        return await asyncio.to_thread(ask) if is_list(content) else ask()
+        is_long = is_list(content)
+        body = await asyncio.to_thread(read, content) if is_long else read(content)
+        known = await look_up(self.pool, holder, [body])
+
+        def ask() -> Ask:
+            now = self.now()
+            return ask_of(body, holder, known, key=key, asked=asked, now=now, rules=self.rules)
+
+        return await asyncio.to_thread(ask) if is_long else ask()
 
     async def _recall(self, holder: Holder, key: str, asked: bytes) -> Reply | None:
         name = (holder.tenant_id, operation_of(holder.test), hash_key(key))

@@ -1,16 +1,26 @@
 """From whom and what to deliveries: by which channels, to which addresses, by which accounts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from notifyq.domain.asking import Part, in_turn
 from notifyq.domain.content import Content
-from notifyq.domain.model import Category, Channel
+from notifyq.domain.model import Category, Channel, MessageClass
+from notifyq.domain.policy import HOURS_GUARD_S
+from notifyq.domain.preferences import wanted
+from notifyq.domain.profile import Profile
 from notifyq.domain.routing import Outlet
+from notifyq.domain.scheduling import schedule
+from notifyq.domain.states import Reason
+from notifyq.domain.terms import Stamp, Terms
+from notifyq.domain.whereabouts import whereabouts
 from notifyq.entrypoints.api.body import Body, ListBody
 from notifyq.entrypoints.api.faults import refused
+from notifyq.entrypoints.api.knowing import Known
 from notifyq.entrypoints.api.people import FIELD_OF, Recipient
 from notifyq.entrypoints.api.problems import Fault, Problem
+from notifyq.entrypoints.api.texts import Texts
 from notifyq.store.tenants import Holder
 
 # Without `channels`: the least intrusive first, for `strategy: first`.
@@ -28,9 +38,28 @@ class Ways:
     refusal: Callable[[str, Content], str | None]
 
 
-def parts_of(body: Body, category: Category, holder: Holder, ways: Ways) -> list[Sequence[Part]]:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When it was asked for, and between which times it may be sent."""
+
+    now: datetime
+    not_before: datetime | None  # later than now
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of a request beside its body."""
+
+    category: Category
+    holder: Holder
+    known: Known
+    times: Times
+
+
+def parts_of(body: Body, asked: Asked, ways: Ways) -> list[Sequence[Part]]:
     """Return each recipient's parts; Problem where something of it can never be sent."""
-    plan = _Plan(body, category, holder, ways)
+    plan = _Plan(body, asked, ways)
     if isinstance(body, ListBody):
         named = ((f"/recipients/{n}", one) for n, one in enumerate(body.recipients))
         found = [plan.of_one(where, one) for where, one in named]
@@ -44,39 +73,115 @@ def parts_of(body: Body, category: Category, holder: Holder, ways: Ways) -> list
 class _Plan:
     """Finds the parts of one request's recipients, and everything that is wrong with them."""
 
-    def __init__(self, body: Body, category: Category, holder: Holder, ways: Ways) -> None:
-        self._category, self._holder, self._ways = category, holder, ways
+    def __init__(self, body: Body, asked: Asked, ways: Ways) -> None:
+        self._asked, self._ways = asked, ways
         self._pinned = body.channels is not None
-        self._contents: dict[Channel, Content] = {}
+        self._channels = [Channel(name) for name in body.channels or _CHANNELS]
+        self._texts = Texts(body, asked.known, asked.category)
         self._used: dict[tuple[str, Channel], Content] = {}
         self.faults: list[Fault] = []
-        self._channels = [Channel(name) for name in body.channels or _CHANNELS]
-        for channel in self._channels:
-            content = body.content.of(channel, body.collapse_key)
-            if content is not None:
-                self._contents[channel] = content
-            elif self._pinned:
-                self.faults.append(Fault(f"/content/{channel}", "is required: channels names it"))
+        for channel in self._channels if self._pinned else ():
+            if not self._texts.has(channel):
+                self.faults.append(
+                    Fault(self._texts.where(channel), "is required: channels names it")
+                )
 
     def of_one(self, where: str, recipient: Recipient) -> list[Part]:
         """Return a recipient's parts. Problem if no account serves an address here."""
-        parts = []
-        for channel in self._channels if self._pinned else ():
-            if not recipient.addresses(channel):
-                rule = f"is required: channels names {channel}"
-                self.faults.append(Fault(f"{where}/{FIELD_OF[channel]}", rule))
-        for channel, content in self._contents.items():
-            addresses = recipient.addresses(channel)
-            since = recipient.registered(channel)
-            for address in addresses:
-                outlet = self._outlet(channel, address)
-                self._used[outlet.name, channel] = content
-                at = since.get(address)
-                parts.append(Part(channel, outlet.lane, address, content, registered_at=at))
-        if not parts and not self.faults:
-            rule = f"has no address for what content has: {', '.join(self._contents)}"
+        profile = self._profile(where, recipient)
+        if recipient.is_named and profile is None:
+            return []
+        found = [
+            self._part(channel, address, since, recipient, profile)
+            for channel in self._channels
+            for address, since in self._addresses(where, channel, recipient, profile)
+        ]
+        if not found and not self.faults:
+            has = ", ".join(channel for channel in self._channels if self._texts.has(channel))
+            self.faults.append(Fault(where, f"has no address for what content has: {has}"))
+        return [part for part in found if part is not None]
+
+    def _profile(self, where: str, recipient: Recipient) -> Profile | None:
+        found = self._asked.known.profiles.get(recipient.id) if recipient.id else None
+        if recipient.is_named and found is None:
+            rule = "is no recipient that is kept here: PUT it first, or send its addresses"
             self.faults.append(Fault(where, rule))
-        return parts
+        return found
+
+    def _addresses(
+        self, where: str, channel: Channel, recipient: Recipient, profile: Profile | None
+    ) -> list[tuple[str, datetime | None]]:
+        """Return a recipient's addresses of a channel, with when each was registered."""
+        if recipient.is_named and profile is not None:
+            found = profile.addresses(channel)
+        else:
+            since = recipient.registered(channel)
+            found = [(at, since.get(at)) for at in recipient.addresses(channel)]
+        if self._pinned and not found:
+            rule = f"is required: channels names {channel}"
+            self.faults.append(Fault(f"{where}/{FIELD_OF[channel]}", rule))
+        return found if self._texts.has(channel) else []
+
+    def _part(
+        self,
+        channel: Channel,
+        address: str,
+        since: datetime | None,
+        recipient: Recipient,
+        profile: Profile | None,
+    ) -> Part | None:
+        """Return what goes to one address; None where its text has a fault, which is kept."""
+        category, times = self._asked.category, self._asked.times
+        locale = profile.locale if recipient.is_named and profile else recipient.locale
+        said = self._texts.of(channel, locale)
+        if isinstance(said, list):
+            self.faults += [fault for fault in said if fault not in self.faults]
+            return None
+        content, stamp = said
+        outlet = self._outlet(channel, address)
+        self._used[outlet.name, channel] = content
+        terms = self._terms(recipient, profile, stamp)
+        part = Part(channel, outlet.lane, address, content, registered_at=since, terms=terms)
+        if not self._wanted(channel, profile):
+            return replace(part, suppressed=True, reason=Reason.PREFERENCE_OFF)
+        where = whereabouts(channel, address, terms, profile)
+        when = schedule(
+            times.now,
+            times.not_before,
+            times.expires_at,
+            category.hours,
+            where,
+            who=address.encode(),
+            guard_s=HOURS_GUARD_S,
+        )
+        return replace(part, due=when.due, reason=when.reason, suppressed=when.suppressed)
+
+    def _wanted(self, channel: Channel, profile: Profile | None) -> bool:
+        category = self._asked.category
+        verdict = wanted(
+            category.name,
+            channel,
+            mandatory=category.is_mandatory,
+            own=profile.preferences if profile else {},
+            of_tenant=self._asked.known.defaults,
+            default_on=category.is_wanted,
+        )
+        return verdict.on
+
+    def _terms(self, recipient: Recipient, profile: Profile | None, stamp: Stamp | None) -> Terms:
+        category = self._asked.category
+        return Terms(
+            category=category.name,
+            recipient=recipient.id,
+            hours=category.hours,
+            time_zone=recipient.time_zone if profile is None else None,
+            cap=category.cap,
+            is_marketing=category.message_class is MessageClass.MARKETING,
+            is_mandatory=category.is_mandatory,
+            is_separate=category.is_separate,
+            is_exempt=stamp is not None and stamp.template in category.approved,
+            stamp=stamp,
+        )
 
     def refusals(self) -> list[Fault]:
         """Return why accounts that would be used would never send what is to be said."""
@@ -86,11 +191,11 @@ class _Plan:
         for (provider, channel), content in self._used.items():
             rule = self._ways.refusal(provider, content)
             if rule is not None:
-                yield Fault(f"/content/{channel}", rule)
+                yield Fault(self._texts.where(channel), rule)
 
     def _outlet(self, channel: Channel, address: str) -> Outlet:
-        test, brand = self._holder.test, self._holder.brand
-        outlet = self._ways.route(channel, address, self._category, test)
+        test, brand = self._asked.holder.test, self._asked.holder.brand
+        outlet = self._ways.route(channel, address, self._asked.category, test)
         if outlet is None:
             mode = "test" if test else "live"
             what = f"{channel} to {_kind(address)}" if channel is Channel.PUSH else channel

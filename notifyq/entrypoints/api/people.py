@@ -1,18 +1,21 @@
 """Whom to tell: the recipients of a request, and the addresses they can be told at."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from notifyq.domain.address import (
     APP_LENGTH_MAX,
@@ -27,6 +30,7 @@ from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.fields import Strict, Text, Time, present
 
 DEVICES_MAX = 20  # of one recipient
+ID_LENGTH_MAX = 128
 # By channel, the field of a recipient that has its addresses.
 FIELD_OF = {Channel.SMS: "phone", Channel.EMAIL: "email", Channel.PUSH: "devices"}
 
@@ -90,6 +94,9 @@ class Device(Strict):
         return f"{self.platform}:{self.app}:{self.token}"
 
 
+_Id = Annotated[Text, Field(min_length=1, max_length=ID_LENGTH_MAX)]
+
+
 class Recipient(Strict):
     """Whom to tell. `id` is your own name for the person; time zone and locale are checked."""
 
@@ -97,7 +104,7 @@ class Recipient(Strict):
         json_schema_extra={"anyOf": [present(name) for name in FIELD_OF.values()]}
     )
 
-    id: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
+    id: _Id | None = None
     phone: (
         Annotated[
             str,
@@ -122,6 +129,16 @@ class Recipient(Strict):
             raise PydanticCustomError("device_twice", "{rule}", {"rule": rule})
         return self
 
+    @classmethod
+    def named(cls, recipient: str) -> "Recipient":
+        """Return a recipient of whom nothing but the id was sent: the rest is kept here."""
+        return cls.model_construct(id=recipient)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its addresses are those that are kept here."""
+        return self.phone is None and self.email is None and self.devices is None
+
     def addresses(self, channel: Channel) -> list[str]:
         """Return where it can be told by a channel."""
         if channel is Channel.PUSH:
@@ -138,3 +155,23 @@ class Recipient(Strict):
     def all_addresses(self) -> list[str]:
         """Everywhere it can be told."""
         return [address for channel in Channel for address in self.addresses(channel)]
+
+
+_ID: TypeAdapter[str] = TypeAdapter(_Id)
+
+
+class _ById:
+    """Takes a recipient's id for the recipient, and says so in the schema."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [_ID.json_schema(), handler(schema)]}
+
+
+def _by_id(given: object) -> object:
+    return Recipient.named(_ID.validate_python(given)) if isinstance(given, str) else given
+
+
+# An id of a recipient that is kept here, or a recipient as it is.
+Whom = Annotated[Recipient, BeforeValidator(_by_id), _ById()]

@@ -12,7 +12,7 @@ from notifyq.boottime import boottime_s
 from notifyq.domain import ids
 from notifyq.domain.content import BadContent, read_kept
 from notifyq.domain.message import Message, Sender
-from notifyq.domain.model import Channel, Due, Ready
+from notifyq.domain.model import Channel, Ready
 from notifyq.domain.outcome import Misconfigured, NotSent, Outcome, Refusal, Refused
 from notifyq.domain.provider import Provider
 
@@ -50,6 +50,8 @@ async def send(
     if left_s < CALL_S_MIN:
         return NotSent("lease_over")
     sender = rules.sender(due.brand, due.program)
+    if due.terms.sender is not None:
+        sender = Sender(due.terms.sender)
     if sender is None:
         return Misconfigured("no_sender")
     if due.address is None or due.body is None:
@@ -58,6 +60,7 @@ async def send(
         content = read_kept(rules.channel, due.body, due.more)
     except BadContent:
         return Refused(Refusal.CONTENT, "content_unreadable")
+    gives_up_at = min(due.expires_at, ready.until or due.expires_at)
     reference = ids.reference(cell, due.delivery_id, ready.number)
     message = Message(
         reference=reference,
@@ -66,11 +69,7 @@ async def send(
         sender=sender,
         content=content,
         callback_url=f"{rules.callback_url}?reference={reference}",
-        validity_s=_validity_s(due, now()),
-        expires_at=due.expires_at,
+        validity_s=max(1, int((gives_up_at - now()).total_seconds())),
+        expires_at=gives_up_at,
     )
     return await provider.send(message, timeout_s=min(rules.timeout_s, left_s))
-
-
-def _validity_s(due: Due, now: datetime) -> int:
-    return max(1, int((due.expires_at - now).total_seconds()))

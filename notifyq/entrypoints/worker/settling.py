@@ -116,7 +116,9 @@ class Settler:
         _report(batch, done)
         try:
             told = [bounces.of_outcome(e.ready.due.delivery_id, e.outcome, e.at) for e in batch]
-            await bounces.keep(conn, [news for news in told if news], cell=self._post.cell)
+            await bounces.keep(
+                conn, [n for n in told if n], cell=self._post.cell, new_id=self._new_id
+            )
         finally:  # a drain waits for the news too; but it is not settled again for it
             for ended in batch:
                 self._over(ended)

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Collection
+from random import Random
 from typing import Any
 
 import psycopg
 from starlette.requests import Request
 
+from notifyq.domain.listening import Line
 from notifyq.entrypoints import janitor
 from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.problems import KINDS, Problem
+from notifyq.services.hear import Ear
 from notifyq.store import db
 from tests.crash.points.box import statuses
 from tests.crash.points.parts import left_open, run_worker, sweep_to_rest, two
@@ -32,7 +35,18 @@ async def receive_all(world: World, wire: Wire, *, heard: Collection[int] = ()) 
     _, provider = worker(world, clock)
     done = []
     async with db.Pool(world.url, size_max=2) as pool:
-        route = CallbackRoute({PROVIDER: provider}, world.net, pool, 0, h.new_id, h.DEDUPE_DAYS)
+        line = Line((world.shop.brand,), "default", False, world.shop.lane.id, None)
+        ear = Ear(0, clock.now, h.new_id, Random(1).getrandbits)
+        route = CallbackRoute(
+            {PROVIDER: provider},
+            world.net,
+            pool,
+            0,
+            h.new_id,
+            h.DEDUPE_DAYS,
+            lambda provider, number: line,
+            ear,
+        )
         for number in new:
             status = await _posted(route, box[number])
             wire.tell(callback=number, status=status)

@@ -10,7 +10,7 @@ import psycopg
 from notifyq.domain.asking import Dedupe
 from notifyq.domain.model import Channel
 from notifyq.entrypoints import janitor
-from notifyq.store import consents, db, lanes, partitions
+from notifyq.store import db, lanes, ledger, partitions
 from tests.crash.points.parts import (
     accepted,
     answered_with,
@@ -109,7 +109,7 @@ async def _opt_out(world: World, wire: Wire) -> None:
 
 async def _stopped(world: World) -> bool:
     async def work(conn: db.Conn) -> bool:
-        return await consents.opt_out(
+        return await ledger.opt_out(
             conn,
             cell=0,
             brand="acme",

@@ -14,6 +14,8 @@ from notifyq.domain.outcome import Outcome, Unavailable
 from notifyq.entrypoints.api import callbacks
 from notifyq.entrypoints.worker import lane
 from notifyq.services import accept, bounces, deliver
+from notifyq.domain.wording.reading import Intent
+from notifyq.services.hear import Heard
 from notifyq.store import consents, disowned, upkeep
 from notifyq.store.bounces import News
 from notifyq.store.db import Committed, Conn, Unknown, transact
@@ -138,13 +140,13 @@ def _disown_all() -> None:
 
 @_wrong("a text to us is thanked for before it is kept")
 def _thank_before_commit() -> None:
-    right = callbacks.receive_inbound
+    right = callbacks.hear
 
     async def hasty(*arguments: Any, **named: Any) -> Any:
         fate = await right(*arguments, **named)
-        return False if isinstance(fate, Unknown) else fate
+        return Heard(True, Intent.OTHER) if isinstance(fate, Unknown) else fate
 
-    callbacks.receive_inbound = hasty
+    callbacks.hear = hasty
 
 
 @_wrong("an answer that is not yes calls the address dead")

@@ -1,0 +1,54 @@
+"""What a request refers to and we keep: recipients by their ids, templates by their names.
+
+Looked up at once for a whole request, however many recipients it has: two statements.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from notifyq.domain.profile import Profile
+from notifyq.domain.template import Template
+from notifyq.entrypoints.api.body import Body, ListBody
+from notifyq.entrypoints.api.people import Recipient
+from notifyq.services import templates
+from notifyq.store import recipients
+from notifyq.store.db import Pool
+from notifyq.store.tenants import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found of what is referred to."""
+
+    profiles: Mapping[str, Profile] = field(default_factory=dict)  # by the recipient's id
+    templates: Mapping[str, Template] = field(default_factory=dict)  # by name
+
+    @property
+    def defaults(self) -> Mapping[tuple[str, str], bool]:
+        """What the tenant's recipients want where they say nothing themselves."""
+        found = self.profiles.get(recipients.EVERYBODY)
+        return found.preferences if found else {}
+
+
+NOTHING = Known()
+
+
+async def look_up(pool: Pool, holder: Holder, bodies: Iterable[Body]) -> Known:
+    """Return the recipients and templates that these bodies name, as far as there are any."""
+    asked = list(bodies)
+    ids = {one.id for body in asked for one in _people(body) if one.id is not None}
+    names = {body.template for body in asked if body.template is not None}
+    if not ids and not names:
+        return NOTHING
+    async with pool.connection() as conn:
+        which = {"cell": holder.cell, "tenant_id": holder.tenant_id}
+        found = {}
+        if ids:
+            wanted = sorted(ids | {recipients.EVERYBODY})
+            found = await recipients.profiles(conn, **which, test=holder.test, ids=wanted)
+        texts = await templates.load(conn, **which, names=sorted(names)) if names else {}
+    return Known(found, texts)
+
+
+def _people(body: Body) -> list[Recipient]:
+    return body.recipients if isinstance(body, ListBody) else [body.recipient]

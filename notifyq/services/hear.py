@@ -1,0 +1,158 @@
+"""Hear: what people write to our numbers is kept, read and acted on, in one transaction.
+
+An opt-out is in force before the provider's request is answered: whatever begins after that commit
+sees it, by whichever vendor it would go. The answer to the person is a delivery like any other,
+but exempt from what was opted out, and worth nothing after five minutes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from notifyq.domain.address import BadAddress, normal_phone
+from notifyq.domain.asking import Ask, Part, plan
+from notifyq.domain.consent import Source, Standing, is_test
+from notifyq.domain.content import SmsContent
+from notifyq.domain.listening import KINDS, Line, answers_until, reply_to
+from notifyq.domain.model import Category, Channel, Inbound, MessageClass
+from notifyq.domain.terms import Terms
+from notifyq.domain.wording.reading import Intent, Reading, read_text
+from notifyq.store import inbound as inbounds
+from notifyq.store import intake, ledger, tenants
+from notifyq.store.db import Committed, Conn, Unknown, transact
+
+# Of what was written, what is kept as evidence for as long as the opt-out: two texts' worth.
+EVIDENCE_LENGTH_MAX = 320
+REPLY = "notifyq.reply"  # the category of our answers
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a text came to."""
+
+    fresh: bool  # False: it was heard before
+    intent: Intent
+    rule: str = ""
+    reply: UUID | None = None  # the notification that answers it
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """What hearing needs beside the text."""
+
+    cell: int
+    now: Callable[[], datetime]  # the database's time
+    new_id: Callable[[], UUID]
+    dice: Callable[[int], int]  # n random bits
+
+
+async def hear(
+    conn: Conn, provider: str, inbound: Inbound, line: Line, ear: Ear
+) -> Heard | Unknown:
+    """Keep a text and do what it asks for; a second copy changes nothing.
+
+    provider: the account whose signature it carries. line: the number that it was sent to.
+    """
+    reading = read_text(inbound.body)
+
+    async def work(conn: Conn) -> Heard:
+        if not await inbounds.keep(conn, cell=ear.cell, provider=provider, inbound=inbound):
+            return Heard(False, reading.intent, reading.rule)
+        try:
+            number = normal_phone(inbound.sender)
+        except BadAddress:  # a short code, or a name: nothing is ever sent there
+            return Heard(True, reading.intent, reading.rule)
+        scopes = line.scopes or await tenants.test_scopes(conn, cell=ear.cell)
+        line_now = replace(line, scopes=tuple(scopes))
+        changed = await _note(conn, provider, inbound, number, reading, line_now, ear)
+        reply = await _answer(conn, inbound, number, reading, line_now, ear, changed=changed)
+        return Heard(True, reading.intent, reading.rule, reply)
+
+    fate = await transact(conn, work)
+    return fate.value if isinstance(fate, Committed) else fate
+
+
+async def _note(
+    conn: Conn,
+    provider: str,
+    inbound: Inbound,
+    number: str,
+    reading: Reading,
+    line: Line,
+    ear: Ear,
+) -> bool:
+    """Write what a text says into the ledger; return whether anything stands otherwise now."""
+    kind = KINDS.get(reading.intent)
+    if kind is None:
+        return False
+    entry = ledger.Entry(
+        kind,
+        Source.SMS,
+        actor=f"provider:{provider}",
+        reason=f"a text: {reading.rule}",
+        at=inbound.at,
+        program=line.reach,
+        evidence={
+            "provider": provider,
+            "provider_id": inbound.provider_id,
+            "to": inbound.to,
+            "rule": reading.rule,
+            "word": reading.word,
+            "text": inbound.body[:EVIDENCE_LENGTH_MAX],
+        },
+    )
+    address_key = await ledger.address_key(conn, number)
+    changed = False
+    for scope in sorted(line.scopes):  # in the rows' order, as every lock on them
+        person = ledger.Person(scope, Channel.SMS, address_key)
+        noted = await ledger.note(
+            conn, person, entry, cell=ear.cell, event_id=ear.new_id(), always=True
+        )
+        changed |= _blocks(noted.before, line) is not _blocks(noted.after, line)
+    return changed
+
+
+def _blocks(standing: Standing, line: Line) -> bool:
+    return standing.blocked if line.reach is None else line.reach in standing.programs
+
+
+async def _answer(
+    conn: Conn,
+    inbound: Inbound,
+    number: str,
+    reading: Reading,
+    line: Line,
+    ear: Ear,
+    *,
+    changed: bool,
+) -> UUID | None:
+    """Have the answer to a text sent from the number that it came to; return its notification."""
+    now = ear.now()
+    text = reply_to(reading, line.replies, changed=changed) if line.replies else None
+    expires_at = answers_until(inbound.at, now)
+    if text is None or expires_at is None or not line.scopes:
+        return None
+    scope = line.scopes[0]
+    tenant_id = await tenants.of_brand(conn, cell=ear.cell, scope=scope)
+    if tenant_id is None:
+        return None
+    terms = Terms(category=REPLY, sender=inbound.to, is_mandatory=True, is_exempt=True)
+    ask = Ask(
+        cell=ear.cell,
+        tenant_id=tenant_id,
+        brand=scope,
+        test=is_test(scope),
+        key_hash=b"",
+        fingerprint=b"",
+        category=Category(REPLY, MessageClass.OTP, line.program),
+        recipient=None,
+        metadata=None,
+        not_before=None,
+        expires_at=expires_at,
+        parts=(Part(Channel.SMS, line.lane, number, SmsContent(text), terms=terms),),
+        warnings=(),
+    )
+    planned = plan(ask, now, ear.dice(64))
+    await intake.write(conn, cell=ear.cell, planned=[planned], answers=[])
+    return planned.notification_id

@@ -1,0 +1,60 @@
+"""Facts: what is known of claimed deliveries before it is decided what becomes of them."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, LiteralString
+
+from notifyq.domain.hours import Hours
+from notifyq.domain.model import Due
+from notifyq.domain.terms import Terms
+from notifyq.store.db import Conn
+from notifyq.store.partitions import leaf_sql
+from notifyq.store.queue import Claim
+
+# Purpose: what the decision needs to know. Cost: two primary-key look-ups a job, on the leaves of
+# one day, and one more where the recipient is kept here.
+FACTS: LiteralString = """
+SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
+       d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL, c.more,
+       d.registered_at, d.category, d.recipient, d.hours, d.time_zone, d.cap, d.sender,
+       d.is_marketing, d.is_mandatory, d.is_separate, d.is_exempt, r.profile
+  FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
+       LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
+                       cancel_requested_at, registered_at, category, recipient, hours,
+                       time_zone, cap, sender, is_marketing, is_mandatory, is_separate, is_exempt
+                  FROM delivery_{month}
+                 WHERE cell = %(cell)s::int2 AND id = u.delivery_id
+                 LIMIT 1) AS d
+       LEFT JOIN LATERAL (SELECT address, body, more
+                            FROM content_{day}
+                           WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
+                           LIMIT 1) AS c ON true
+       LEFT JOIN LATERAL (SELECT profile
+                            FROM recipient
+                           WHERE cell = %(cell)s::int2 AND tenant_id = d.tenant_id
+                             AND test = (right(d.brand, 5) = ':test') AND id = d.recipient
+                           LIMIT 1) AS r ON d.recipient IS NOT NULL
+"""
+
+_TERMS_AT = 12  # columns of FACTS before those of the terms, without the id
+
+
+async def load(conn: Conn, claims: Sequence[Claim], *, cell: int, day: str) -> list[Due]:
+    """Return what is known of claimed deliveries, all of one day, in the order of their ids.
+
+    A delivery that is not there is missing from the list.
+    """
+    parameters = {"ids": [c.delivery_id for c in claims], "cell": cell}
+    cursor = await conn.execute(leaf_sql(FACTS, day=day), parameters)
+    by_id = {c.delivery_id: c for c in claims}
+    found = []
+    for delivery_id, *fact in sorted(await cursor.fetchall(), key=itemgetter(0)):
+        c = by_id[delivery_id]
+        job = delivery_id, c.attempts, c.tries, c.criticality, c.place
+        its, said, profile = fact[:_TERMS_AT], fact[_TERMS_AT:-1], fact[-1]
+        found.append(Due(*job, *its, _terms(*said), profile))
+    return found
+
+
+def _terms(category: str | None, recipient: str | None, hours: str | None, *rest: Any) -> Terms:
+    return Terms(category, recipient, Hours(hours or Hours.ANY), *rest)

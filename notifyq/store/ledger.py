@@ -1,0 +1,157 @@
+"""The ledger of consent: events are added, and the consent row is made what they add up to.
+
+Under the lock that a begin takes, too. So an opt-out and the begin of an attempt come one after the
+other, and what came first counts.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from notifyq.domain.consent import Kind, Said, Source, Standing, in_force, standing
+from notifyq.domain.model import Channel
+from notifyq.store.db import Conn
+
+# Purpose: a row to lock, where the address was never met.
+MEET: LiteralString = """
+INSERT INTO consent (cell, brand, channel, address_key, blocked, revision)
+VALUES (%(cell)s::int2, %(brand)s::text, %(channel)s::channel, %(address_key)s::bytea, false, 0)
+ON CONFLICT DO NOTHING
+"""
+# Purpose: wait for whoever begins a send there, or notes something. Its snapshot is older than
+# what they wrote, so the events are read in the next statement.
+LOCK: LiteralString = """
+SELECT now() FROM consent
+ WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text AND channel = %(channel)s::channel
+   AND address_key = %(address_key)s::bytea
+   FOR NO KEY UPDATE
+"""
+EVENTS: LiteralString = """
+SELECT kind, happened_at, source, program FROM consent_event
+ WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text AND channel = %(channel)s::channel
+   AND address_key = %(address_key)s::bytea
+ ORDER BY revision
+"""
+# Purpose: add an event with what stands after it, and make that the consent row.
+ADD: LiteralString = """
+WITH stands AS (
+    UPDATE consent
+       SET blocked = %(blocked)s::bool, programs = %(programs)s::text[], held = %(held)s::bool,
+           consented = %(consented)s::bool, revision = revision + 1, changed_at = now()
+     WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text AND channel = %(channel)s::channel
+       AND address_key = %(address_key)s::bytea
+    RETURNING cell, brand, channel, address_key, revision
+)
+INSERT INTO consent_event (cell, id, brand, channel, address_key, revision, kind, actor, reason,
+                           happened_at, source, program, evidence, blocked, programs)
+SELECT cell, %(event_id)s::uuid, brand, channel, address_key, revision, %(kind)s::text,
+       %(actor)s::text, %(reason)s::text, %(happened_at)s::timestamptz, %(source)s::text,
+       %(program)s::text, %(evidence)s::text, %(blocked)s::bool, %(programs)s::text[]
+  FROM stands
+"""
+KEYS: LiteralString = "SELECT * FROM notifyq.address_keys(%s::text[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose consent it is: one address of one channel, towards one brand."""
+
+    brand: str  # with the mark of test sends, if it is one: consent.scope_of
+    channel: Channel
+    address_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be noted."""
+
+    kind: Kind
+    source: Source
+    actor: str
+    reason: str
+    at: datetime | None = None  # when it happened; None: now
+    program: str | None = None  # a separate one; None: the brand
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What an event changed."""
+
+    before: Standing
+    after: Standing
+    added: bool = True
+
+
+async def address_key(conn: Conn, address: str) -> bytes:
+    """Return the key of a normalised address."""
+    ((found,),) = await (await conn.execute(KEYS, ([address],))).fetchall()
+    key: bytes = found
+    return key
+
+
+async def note(
+    conn: Conn, person: Person, entry: Entry, *, cell: int, event_id: UUID, always: bool = False
+) -> Noted:
+    """Add an event in this transaction, with what it makes of the consent row.
+
+    Not `always`: an opt-out beside one in force from the same source adds nothing.
+    """
+    where = {
+        "cell": cell,
+        "brand": person.brand,
+        "channel": person.channel,
+        "address_key": person.address_key,
+    }
+    await conn.execute(MEET, where)
+    ((now,),) = await (await conn.execute(LOCK, where)).fetchall()
+    rows = await (await conn.execute(EVENTS, where)).fetchall()
+    known = [Said(Kind(kind), at, Source(by), program) for kind, at, by, program in rows]
+    before = standing(known)
+    if not always and _says_nothing_new(known, entry):
+        return Noted(before, before, added=False)
+    happened_at = min(entry.at or now, now)  # a clock that is ahead decides nothing
+    after = standing([*known, Said(entry.kind, happened_at, entry.source, entry.program)])
+    values = {
+        "event_id": event_id,
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "reason": entry.reason,
+        "happened_at": happened_at,
+        "source": entry.source,
+        "program": entry.program,
+        "evidence": json.dumps(entry.evidence, ensure_ascii=False) if entry.evidence else None,
+        "blocked": after.blocked,
+        "programs": list(after.programs),
+        "held": after.held,
+        "consented": after.consented,
+    }
+    await conn.execute(ADD, where | values)
+    return Noted(before, after)
+
+
+def _says_nothing_new(known: list[Said], entry: Entry) -> bool:
+    if entry.kind is not Kind.OPT_OUT:
+        return False
+    return any(stop.source is entry.source for stop in in_force(known, entry.program))
+
+
+async def opt_out(
+    conn: Conn,
+    *,
+    cell: int,
+    brand: str,
+    channel: Channel,
+    address: str,
+    actor: str,
+    reason: str,
+    event_id: UUID,
+    source: Source = Source.OPERATOR,
+) -> bool:
+    """Note that a normalised address wants nothing more of a brand; False if that was known."""
+    person = Person(brand, channel, await address_key(conn, address))
+    entry = Entry(Kind.OPT_OUT, source, actor, reason)
+    return (await note(conn, person, entry, cell=cell, event_id=event_id)).added
