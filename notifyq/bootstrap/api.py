@@ -40,6 +40,7 @@ from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.parts import Ways
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
@@ -107,6 +108,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 lines(settings, found),
                 Ear(CELL, clock.now, NewId(clock), Random(secrets.randbits(128)).getrandbits),
             ),
+            unsubscribe=UnsubscribeRoute(pool, NewId(clock)),
             ready=partial(_why_not_ready, pool, settings.region),
         )
 

@@ -71,6 +71,7 @@ def _lane_rules(settings: Settings, account: Account) -> LaneRules:
             account.timeout_s,
             f"{settings.public_url}/callbacks/{account.name}",
             cache(partial(sender_of, settings, account.name)),
+            f"{settings.public_url}/u",
         ),
         SettleRules(account.doubt, settings.retention.dedupe_memory_days),
         account.max_in_flight,

@@ -163,4 +163,3 @@ def in_turn(parts: Sequence[Part], strategy: str) -> tuple[Part, ...]:
         part if part.suppressed or n == first else replace(part, standby=True)
         for n, part in enumerate(parts)
     )
-

@@ -5,7 +5,8 @@ under this rule. Events count by the time at which they happened (the provider's
 says when), so it does not matter in which order we learn of them. An opt-out wins a tie.
 
 An opt-out reaches a whole brand on a channel, or one program: of a mailing list, or a separate one
-(codes, say) where the person wrote to that program's number. Invariant: nothing but a later word of the person takes it back.
+(codes, say) where the person wrote to that program's number.
+Invariant: nothing but a later word of the person takes it back.
 """
 
 from collections.abc import Iterable, Sequence

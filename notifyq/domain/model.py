@@ -152,6 +152,7 @@ class Due:
     registered_at: datetime | None = None  # since when the producer knows the address
     terms: Terms = PLAIN
     profile: str | None = None  # of its recipient, as it is kept: domain/profile.py
+    unsubscribe: str | None = None  # the token of a mail that one click unsubscribes from
 
 
 @dataclass(frozen=True, slots=True)

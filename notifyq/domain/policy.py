@@ -88,7 +88,7 @@ def decide(due: Due, facts: Facts) -> Decision:
     for rule in RULES.values():
         if (objection := rule(due, facts)) is not None:
             return objection
-    assert facts.consent is not None  # noqa: S101  # the rule of opt-outs objects to None
+    assert facts.consent is not None  # the rule of opt-outs objects to None
     hours = _hours(due, facts)
     return Send(facts.consent.revision, hours.until if isinstance(hours, Open) else None)
 

@@ -16,6 +16,7 @@ from notifyq.domain.evidence import NO_OTHERS, Others, beside
 from notifyq.domain.model import Due, Post, Ready
 from notifyq.domain.policy import Decision, Drop, End, Send, Wait
 from notifyq.domain.states import FAILED, Event, Reason, State, step
+from notifyq.domain.turn import Turn as Turn
 from notifyq.errors import FenceLost
 from notifyq.store import attempts, consents, facts, others, queue, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
@@ -24,19 +25,6 @@ from notifyq.store.partitions import day_of
 # A job whose delivery already has a live attempt is a bug somewhere; it is put aside for this
 # long rather than claimed again at once, and reported.
 BLOCKED_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one claim came to."""
-
-    claimed: int
-    ready: list[Ready]
-    ended: int
-    deferred: int
-    blocked: tuple[UUID, ...]  # deliveries that could not begin beside a live attempt
-    void: tuple[UUID, ...]  # jobs whose delivery was not pending, or not there: dropped
-    last_due: dict[int, datetime]  # per criticality, the latest due that was claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ async def begin_due(
         )
         turn = Turn(len(claims), [], 0, 0, (), (), {c.criticality: c.due for c in claims})
         for day in await _decide(conn, post, claims):
-            turn = _sum(turn, await _write(conn, post, day, dedupe_days, new_id))
+            turn = turn.plus(await _write(conn, post, day, dedupe_days, new_id))
         return turn
 
     fate = await transact(conn, work)
@@ -87,21 +75,24 @@ async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Da
     """Load the facts of all claims, lock all their consent rows, and only then decide."""
     claims.sort(key=lambda c: c.delivery_id)  # locks are taken in the order of ids
     days = [(day, list(group)) for day, group in groupby(claims, key=_day_of)]
-    known = {day: await facts.load(conn, group, cell=post.cell, day=day) for day, group in days}
+    cell, channel = post.cell, post.lane.channel
+    known = {
+        day: await facts.load(conn, group, channel=channel, cell=cell, day=day)
+        for day, group in days
+    }
     people: dict[tuple[str, bytes], datetime | None] = {}
     for due in (due for dues in known.values() for due in dues):
         key, since = (due.brand, due.address_key), due.registered_at
         people[key] = max(filter(None, (people.get(key), since)), default=None)
     if not people:
         return [_Day(day, group[0].now, [], group) for day, group in days]
-    consent = await consents.lock(conn, people, cell=post.cell, channel=post.lane.channel)
-    assessor = Assessor(consent, post.lane.channel)
+    assessor = Assessor(await consents.lock(conn, people, cell=cell, channel=channel), channel)
     made = []
     for day, group in days:
         now, there = group[0].now, {due.delivery_id for due in known[day]}
         decided = [(due, assessor.decide(due, now)) for due in known[day]]
         made.append(_Day(day, now, decided, [c for c in group if c.delivery_id not in there]))
-    await consents.count(conn, assessor.begun, cell=post.cell, channel=post.lane.channel)
+    await consents.count(conn, assessor.begun, cell=cell, channel=channel)
     return made
 
 
@@ -237,15 +228,3 @@ def _fenced(held: bool, post: Post) -> None:
 
 def _day_of(claim: queue.Claim) -> str:
     return day_of(claim.delivery_id)
-
-
-def _sum(one: Turn, other: Turn) -> Turn:
-    return Turn(
-        one.claimed,
-        one.ready + other.ready,
-        one.ended + other.ended,
-        one.deferred + other.deferred,
-        one.blocked + other.blocked,
-        one.void + other.void,
-        one.last_due,
-    )

@@ -47,6 +47,17 @@ class Ear:
     dice: Callable[[int], int]  # n random bits
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text with what it is read as."""
+
+    provider: str
+    inbound: Inbound
+    number: str  # who wrote it, as it is compared
+    reading: Reading
+    line: Line
+
+
 async def hear(
     conn: Conn, provider: str, inbound: Inbound, line: Line, ear: Ear
 ) -> Heard | Unknown:
@@ -63,38 +74,31 @@ async def hear(
             number = normal_phone(inbound.sender)
         except BadAddress:  # a short code, or a name: nothing is ever sent there
             return Heard(True, reading.intent, reading.rule)
-        scopes = line.scopes or await tenants.test_scopes(conn, cell=ear.cell)
-        line_now = replace(line, scopes=tuple(scopes))
-        changed = await _note(conn, provider, inbound, number, reading, line_now, ear)
-        reply = await _answer(conn, inbound, number, reading, line_now, ear, changed=changed)
+        scopes = line.scopes or tuple(await tenants.test_scopes(conn, cell=ear.cell))
+        text = _Text(provider, inbound, number, reading, replace(line, scopes=scopes))
+        changed = await _note(conn, text, ear)
+        reply = await _answer(conn, text, ear, changed=changed)
         return Heard(True, reading.intent, reading.rule, reply)
 
     fate = await transact(conn, work)
     return fate.value if isinstance(fate, Committed) else fate
 
 
-async def _note(
-    conn: Conn,
-    provider: str,
-    inbound: Inbound,
-    number: str,
-    reading: Reading,
-    line: Line,
-    ear: Ear,
-) -> bool:
+async def _note(conn: Conn, text: _Text, ear: Ear) -> bool:
     """Write what a text says into the ledger; return whether anything stands otherwise now."""
-    kind = KINDS.get(reading.intent)
+    kind = KINDS.get(text.reading.intent)
     if kind is None:
         return False
+    inbound, reading, line = text.inbound, text.reading, text.line
     entry = ledger.Entry(
         kind,
         Source.SMS,
-        actor=f"provider:{provider}",
+        actor=f"provider:{text.provider}",
         reason=f"a text: {reading.rule}",
         at=inbound.at,
         program=line.reach,
         evidence={
-            "provider": provider,
+            "provider": text.provider,
             "provider_id": inbound.provider_id,
             "to": inbound.to,
             "rule": reading.rule,
@@ -102,7 +106,7 @@ async def _note(
             "text": inbound.body[:EVIDENCE_LENGTH_MAX],
         },
     )
-    address_key = await ledger.address_key(conn, number)
+    address_key = await ledger.address_key(conn, text.number)
     changed = False
     for scope in sorted(line.scopes):  # in the rows' order, as every lock on them
         person = ledger.Person(scope, Channel.SMS, address_key)
@@ -117,27 +121,18 @@ def _blocks(standing: Standing, line: Line) -> bool:
     return standing.blocked if line.reach is None else line.reach in standing.programs
 
 
-async def _answer(
-    conn: Conn,
-    inbound: Inbound,
-    number: str,
-    reading: Reading,
-    line: Line,
-    ear: Ear,
-    *,
-    changed: bool,
-) -> UUID | None:
+async def _answer(conn: Conn, text: _Text, ear: Ear, *, changed: bool) -> UUID | None:
     """Have the answer to a text sent from the number that it came to; return its notification."""
-    now = ear.now()
-    text = reply_to(reading, line.replies, changed=changed) if line.replies else None
-    expires_at = answers_until(inbound.at, now)
-    if text is None or expires_at is None or not line.scopes:
+    line, now = text.line, ear.now()
+    said = reply_to(text.reading, line.replies, changed=changed) if line.replies else None
+    expires_at = answers_until(text.inbound.at, now)
+    if said is None or expires_at is None or not line.scopes:
         return None
     scope = line.scopes[0]
     tenant_id = await tenants.of_brand(conn, cell=ear.cell, scope=scope)
     if tenant_id is None:
         return None
-    terms = Terms(category=REPLY, sender=inbound.to, is_mandatory=True, is_exempt=True)
+    terms = Terms(category=REPLY, sender=text.inbound.to, is_mandatory=True, is_exempt=True)
     ask = Ask(
         cell=ear.cell,
         tenant_id=tenant_id,
@@ -150,7 +145,7 @@ async def _answer(
         metadata=None,
         not_before=None,
         expires_at=expires_at,
-        parts=(Part(Channel.SMS, line.lane, number, SmsContent(text), terms=terms),),
+        parts=(Part(Channel.SMS, line.lane, text.number, SmsContent(said), terms=terms),),
         warnings=(),
     )
     planned = plan(ask, now, ear.dice(64))

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, LiteralString
 
 from notifyq.domain.hours import Hours
-from notifyq.domain.model import Due
+from notifyq.domain.model import Channel, Due
 from notifyq.domain.terms import Terms
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
@@ -17,7 +17,9 @@ FACTS: LiteralString = """
 SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
        d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL, c.more,
        d.registered_at, d.category, d.recipient, d.hours, d.time_zone, d.cap, d.sender,
-       d.is_marketing, d.is_mandatory, d.is_separate, d.is_exempt, r.profile
+       d.is_marketing, d.is_mandatory, d.is_separate, d.is_exempt, r.profile,
+       CASE WHEN %(is_mail)s::bool AND d.is_marketing
+            THEN unsubscribe_token(%(cell)s::int2, d.brand, d.program, d.address_key) END
   FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
        LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
                        cancel_requested_at, registered_at, category, recipient, hours,
@@ -39,20 +41,23 @@ SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address,
 _TERMS_AT = 12  # columns of FACTS before those of the terms, without the id
 
 
-async def load(conn: Conn, claims: Sequence[Claim], *, cell: int, day: str) -> list[Due]:
+async def load(
+    conn: Conn, claims: Sequence[Claim], *, channel: Channel, cell: int, day: str
+) -> list[Due]:
     """Return what is known of claimed deliveries, all of one day, in the order of their ids.
 
     A delivery that is not there is missing from the list.
     """
-    parameters = {"ids": [c.delivery_id for c in claims], "cell": cell}
+    is_mail = channel is Channel.EMAIL
+    parameters = {"ids": [c.delivery_id for c in claims], "cell": cell, "is_mail": is_mail}
     cursor = await conn.execute(leaf_sql(FACTS, day=day), parameters)
     by_id = {c.delivery_id: c for c in claims}
     found = []
     for delivery_id, *fact in sorted(await cursor.fetchall(), key=itemgetter(0)):
         c = by_id[delivery_id]
         job = delivery_id, c.attempts, c.tries, c.criticality, c.place
-        its, said, profile = fact[:_TERMS_AT], fact[_TERMS_AT:-1], fact[-1]
-        found.append(Due(*job, *its, _terms(*said), profile))
+        its, said, rest = fact[:_TERMS_AT], fact[_TERMS_AT:-2], fact[-2:]
+        found.append(Due(*job, *its, _terms(*said), *rest))
     return found
 
 

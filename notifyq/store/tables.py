@@ -104,7 +104,8 @@ delivery = _table(
     "address_key bytea, reason text?, resend_after_s integer?, cancel_requested_at time?, "
     "registered_at time?, category text?, recipient text?, hours text?, time_zone text?, "
     "cap smallint?, sender text?, is_marketing boolean, is_mandatory boolean, "
-    "is_separate boolean, is_exempt boolean, template text?, template_version integer?, locale text?",
+    "is_separate boolean, is_exempt boolean, template text?, template_version integer?, "
+    "locale text?",
 )
 content = _table(
     "content",

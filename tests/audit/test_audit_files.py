@@ -269,7 +269,7 @@ FAULTS = {
     "begun long after the opt-out": (
         "sent_after_opt_out",
         "read_stale",
-        "UPDATE notifyq.consent_event SET at = at - interval '2 min'",
+        h.LEDGER_OPEN + "UPDATE notifyq.consent_event SET at = at - interval '2 min'",
     ),
     "begun after expiry": (
         "begun_after_expiry",
@@ -399,6 +399,7 @@ def test_every_audit_has_a_planted_fault() -> None:
 def test_near_the_opt_out_rows_prove_nothing_and_none_is_shown(house: str, margin_s: int) -> None:
     """An attempt may have had the lock first although it is stamped a little later."""
     with psycopg.connect(house, autocommit=True) as conn:
+        conn.execute(h.LEDGER_OPEN)
         conn.execute("UPDATE notifyq.consent_event SET at = at - make_interval(secs => %s)",
                      [margin_s])  # fmt: skip
     assert psql(house, migrate.files("sql") / "audit" / "sent_after_opt_out.sql") == []

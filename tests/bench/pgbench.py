@@ -107,6 +107,7 @@ def _constants(ground: Ground, batch: int) -> dict[str, str]:
         "lane": str(ground.lane.id),
         "room": str(batch),
         "channel": Channel.SMS.value,
+        "is_mail": "false",
         "epoch": "1",
         "region": "default",
         "worker": str(_WORKER),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyq.domain.model import Channel, Due
 from notifyq.domain import policy
+from notifyq.domain.model import Channel, Due
 from notifyq.domain.policy import Consent, Decision, End, Facts, Send, Wait
 from notifyq.domain.states import Event, Reason, State, step
 

@@ -154,6 +154,8 @@ WITH met AS (
     consents.LOCK,
     ("asked.address_key, c.blocked, c.revision", "asked.address_key, "
      "coalesce(c.blocked, false), coalesce(c.revision, 0)"),
+    ("c.programs, c.held,\n       c.consented, c.begun_at", "coalesce(c.programs, '{}'), "
+     "coalesce(c.held, false), coalesce(c.consented, false), coalesce(c.begun_at, '{}')"),
     ("  FROM unnest(", "  FROM first CROSS JOIN unnest("),
     ("asked (brand, address_key),\n       LATERAL", "asked (brand, address_key)\n"
      "  LEFT JOIN LATERAL"),

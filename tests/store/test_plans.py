@@ -26,13 +26,15 @@ from notifyq.store import (
     bounces,
     consents,
     db,
-    facts as facts_store,
     intake,
     partitions,
     queue,
     reap,
     results,
     upkeep,
+)
+from notifyq.store import (
+    facts as facts_store,
 )
 from notifyq.store.db import Conn
 from tests.store import helpers as h
@@ -178,7 +180,7 @@ def claim(b: Bench) -> Callable[[], Awaitable[Any]]:
 
 
 def facts(b: Bench) -> Callable[[], Awaitable[Any]]:
-    return lambda: facts_store.load(b.conn, b.claims(), cell=0, day=b.day)
+    return lambda: facts_store.load(b.conn, b.claims(), channel=Channel.SMS, cell=0, day=b.day)
 
 
 def lock(b: Bench) -> Callable[[], Awaitable[Any]]:

@@ -21,6 +21,7 @@ from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.problems import Problem, answer, unavailable
+from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 
 _log = logging.getLogger("notifyq.api")
 
@@ -36,6 +37,7 @@ class Parts:
     cancel: CancelRoute
     dead_letters: DeadLetterRoutes
     callbacks: CallbackRoute
+    unsubscribe: UnsubscribeRoute
     ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
 
 
@@ -80,6 +82,8 @@ def create_app(build: Build) -> Starlette:
         _route("/v1/dead-letters", through(lambda p: p.dead_letters.get), "GET"),
         _route("/v1/dead-letters/redrive", through(lambda p: p.dead_letters.redrive), "POST"),
         _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
+        _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
+        _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),
         _route("/healthz", _healthz, "GET"),
         _route("/readyz", readyz, "GET"),
         _route("/openapi.json", openapi.serve, "GET"),

@@ -20,7 +20,7 @@ from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.asks import Rules, ask_of
 from notifyq.entrypoints.api.body import BatchItem, read_batch, read_item
 from notifyq.entrypoints.api.bulk import Bulk
-from notifyq.entrypoints.api.knowing import Known, look_up
+from notifyq.entrypoints.api.knowing import Knower, Known
 from notifyq.entrypoints.api.notifications import SEND, not_accepted
 from notifyq.entrypoints.api.problems import Problem, content
 from notifyq.entrypoints.api.reading import (
@@ -58,13 +58,14 @@ class BatchRoute:
     pool: Pool
     now: Callable[[], datetime]
     rules: Rules
+    knower: Knower
 
     async def post(self, request: Request) -> Response:
         """Accept what can be accepted: 200 with a result each, after their commits."""
         holder = await self.doorkeeper.admit(request, SEND)
         raw = await read_raw(request, BATCH)
         read = await asyncio.to_thread(self._read, raw)
-        known = await look_up(self.pool, holder, [one.body for one in read if one.body])
+        known = await self.knower.look_up(holder, [one.body for one in read if one.body])
         items = await asyncio.to_thread(self._asks, read, holder, known)
         asks = [item.ask for item in items if item.ask is not None]
         replies = iter(await self.bulk.take_batch(asks) if asks else [])

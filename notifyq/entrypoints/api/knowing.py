@@ -10,9 +10,10 @@ from notifyq.domain.profile import Profile
 from notifyq.domain.template import Template
 from notifyq.entrypoints.api.body import Body, ListBody
 from notifyq.entrypoints.api.people import Recipient
-from notifyq.services import templates
+from notifyq.services.templates import Library
 from notifyq.store import recipients
 from notifyq.store.db import Pool
+from notifyq.store.templates import Shelf
 from notifyq.store.tenants import Holder
 
 
@@ -33,21 +34,35 @@ class Known:
 NOTHING = Known()
 
 
-async def look_up(pool: Pool, holder: Holder, bodies: Iterable[Body]) -> Known:
-    """Return the recipients and templates that these bodies name, as far as there are any."""
-    asked = list(bodies)
-    ids = {one.id for body in asked for one in _people(body) if one.id is not None}
-    names = {body.template for body in asked if body.template is not None}
-    if not ids and not names:
-        return NOTHING
-    async with pool.connection() as conn:
-        which = {"cell": holder.cell, "tenant_id": holder.tenant_id}
-        found = {}
-        if ids:
-            wanted = sorted(ids | {recipients.EVERYBODY})
-            found = await recipients.profiles(conn, **which, test=holder.test, ids=wanted)
-        texts = await templates.load(conn, **which, names=sorted(names)) if names else {}
-    return Known(found, texts)
+@dataclass(frozen=True, slots=True)
+class Knower:
+    """Looks up what requests refer to."""
+
+    pool: Pool
+    library: Library
+
+    async def look_up(self, holder: Holder, bodies: Iterable[Body]) -> Known:
+        """Return the recipients and templates that these name, as far as there are any."""
+        asked = list(bodies)
+        ids = {one.id for body in asked for one in _people(body) if one.id is not None}
+        names = {body.template for body in asked if body.template is not None}
+        if not ids and not names:
+            return NOTHING
+        profiles: dict[str, Profile] = {}
+        templates: dict[str, Template] = {}
+        async with self.pool.connection() as conn:
+            if ids:
+                profiles = await recipients.profiles(
+                    conn,
+                    cell=holder.cell,
+                    tenant_id=holder.tenant_id,
+                    test=holder.test,
+                    ids=sorted(ids | {recipients.EVERYBODY}),
+                )
+            if names:
+                shelf = Shelf(holder.cell, holder.tenant_id, holder.test)
+                templates = await self.library.load(conn, shelf, names)
+        return Known(profiles, templates)
 
 
 def _people(body: Body) -> list[Recipient]:

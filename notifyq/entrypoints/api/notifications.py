@@ -20,7 +20,7 @@ from notifyq.entrypoints.api.asks import Rules, ask_of
 from notifyq.entrypoints.api.body import read
 from notifyq.entrypoints.api.bulk import Bulk
 from notifyq.entrypoints.api.gather import Gatherer
-from notifyq.entrypoints.api.knowing import look_up
+from notifyq.entrypoints.api.knowing import Knower
 from notifyq.entrypoints.api.naming import find_notification, read_notification_id
 from notifyq.entrypoints.api.paging import cut, page_answer, read_page
 from notifyq.entrypoints.api.problems import RETRY_AFTER_S, Problem, unavailable
@@ -56,6 +56,7 @@ class NotificationRoutes:
     pool: Pool
     now: Callable[[], datetime]
     rules: Rules
+    knower: Knower
 
     async def post(self, request: Request) -> Response:
         """Accept a notification: 202 after its commit."""
@@ -99,7 +100,7 @@ class NotificationRoutes:
         # The numbers of a long list take a second to look at.
         is_long = is_list(content)
         body = await asyncio.to_thread(read, content) if is_long else read(content)
-        known = await look_up(self.pool, holder, [body])
+        known = await self.knower.look_up(holder, [body])
 
         def ask() -> Ask:
             now = self.now()

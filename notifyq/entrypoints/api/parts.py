@@ -77,9 +77,9 @@ class _Plan:
         self._asked, self._ways = asked, ways
         self._pinned = body.channels is not None
         self._channels = [Channel(name) for name in body.channels or _CHANNELS]
-        self._texts = Texts(body, asked.known, asked.category)
+        self._texts = Texts(body, asked.known)
         self._used: dict[tuple[str, Channel], Content] = {}
-        self.faults: list[Fault] = []
+        self.faults = self._texts.faults()
         for channel in self._channels if self._pinned else ():
             if not self._texts.has(channel):
                 self.faults.append(

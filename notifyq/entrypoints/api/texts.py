@@ -1,36 +1,68 @@
 """What a request says by each channel, in each language: its own content, or a template's."""
 
 from notifyq.domain.content import Content
-from notifyq.domain.model import Category, Channel
+from notifyq.domain.locales import BadLocale, normal_locale
+from notifyq.domain.model import Channel
+from notifyq.domain.template import BadTemplate
 from notifyq.domain.terms import Stamp
 from notifyq.entrypoints.api.body import Body
 from notifyq.entrypoints.api.knowing import Known
 from notifyq.entrypoints.api.problems import Fault
+from notifyq.entrypoints.api.rendering import faults_in, rendered
 
 Said = tuple[Content, Stamp | None]
 
 
 class Texts:
-    """The texts of one request. A template is rendered once a channel and locale."""
+    """The texts of one request. A template is rendered once for each channel and locale."""
 
-    def __init__(self, body: Body, known: Known, category: Category) -> None:
+    def __init__(self, body: Body, known: Known) -> None:
         """known: with the template that the body names, if there is one."""
         self._body = body
-        self._rendered: dict[tuple[Channel, str | None], Said | list[Fault]] = {}
         self._template = known.templates.get(body.template) if body.template else None
+        self._said: dict[tuple[Channel, str | None], Said | list[Fault]] = {}
+
+    def faults(self) -> list[Fault]:
+        """Return what is wrong whomever it is said to."""
+        if self._body.template is None or self._template is not None:
+            return []
+        return [Fault("/template", "there is no template of this name: PUT it first")]
+
+    def has(self, channel: Channel) -> bool:
+        """Whether anything is said by a channel."""
+        if self._template is not None:
+            return channel in self._template.channels()
+        content = self._body.content
+        return content is not None and content.of(channel, self._body.collapse_key) is not None
 
     def where(self, channel: Channel) -> str:
         """Return the pointer of what is said by a channel."""
         return f"/content/{channel}" if self._body.content else "/template"
 
-    def has(self, channel):
-        return (
-            self._body.content is not None
-            and self._body.content.of(channel, self._body.collapse_key) is not None
-        )
+    def of(self, channel: Channel, locale: str | None) -> Said | list[Fault]:
+        """Return what is said by a channel that says something; or what is wrong with it."""
+        key = channel, locale if self._template is not None else None
+        if key not in self._said:
+            self._said[key] = self._of(channel, locale)
+        return self._said[key]
 
-    def of(self, channel, locale):
-        key = (channel, None)
-        if key not in self._rendered:
-            self._rendered[key] = self._body.content.of(channel, self._body.collapse_key), None
-        return self._rendered[key]
+    def _of(self, channel: Channel, locale: str | None) -> Said | list[Fault]:
+        body, template = self._body, self._template
+        if template is None:
+            content = body.content.of(channel, body.collapse_key) if body.content else None
+            assert content is not None  # noqa: S101  # `has` was asked before
+            return content, None
+        found = rendered(
+            template, channel, _normal(locale), body.data or {}, collapse_key=body.collapse_key
+        )
+        if isinstance(found, BadTemplate):
+            return faults_in(found, "/data")
+        return found.content, Stamp(template.name, found.version, found.locale)
+
+
+def _normal(locale: str | None) -> str | None:
+    """Return a recipient's locale in its one form; what is none gets the template's own."""
+    try:
+        return normal_locale(locale) if locale else None
+    except BadLocale:
+        return None

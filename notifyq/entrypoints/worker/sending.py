@@ -28,6 +28,7 @@ class SendRules:
     timeout_s: float
     callback_url: str  # without the reference
     sender: Callable[[str, str], Sender | None]  # (brand, program) -> who speaks
+    unsubscribe_url: str = ""  # without the token
 
 
 async def send(
@@ -71,5 +72,6 @@ async def send(
         callback_url=f"{rules.callback_url}?reference={reference}",
         validity_s=max(1, int((gives_up_at - now()).total_seconds())),
         expires_at=gives_up_at,
+        unsubscribe_url=f"{rules.unsubscribe_url}/{due.unsubscribe}" if due.unsubscribe else None,
     )
     return await provider.send(message, timeout_s=min(rules.timeout_s, left_s))

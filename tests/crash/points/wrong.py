@@ -11,10 +11,10 @@ import psycopg
 
 from notifyq.domain.model import Bounce, Ready
 from notifyq.domain.outcome import Outcome, Unavailable
+from notifyq.domain.wording.reading import Intent
 from notifyq.entrypoints.api import callbacks
 from notifyq.entrypoints.worker import lane
 from notifyq.services import accept, bounces, deliver
-from notifyq.domain.wording.reading import Intent
 from notifyq.services.hear import Heard
 from notifyq.store import consents, disowned, upkeep
 from notifyq.store.bounces import News
