@@ -56,6 +56,7 @@ class Language:
     about: str = ""  # words for messaging
     negation: str = ""  # turns the word behind it
     before_noun: str = ""  # right before an opt-out word it makes a thing of it ("my stop")
+    place: str = ""  # right behind an opt-out word it makes a place or a time of it ("stop by")
     hostile: str = ""
     hostile_filler: str = ""  # says nothing more beside a hostile word
     matter: str = ""  # business, places and times: what our customers' people write about

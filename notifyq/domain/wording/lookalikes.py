@@ -60,7 +60,7 @@ o 00F8 00D8 0275 2C7A
 p 1D18 01A5 01A4 0440 00FE
 q A7AF 024B
 r 0280 0453 044F
-s A731 01A8 00A7
+s A731 01A8 00A7 1515
 t 1D1B 0442 03C4 0167 0166 01AD 01AC
 u 0446 00B5 03BC 0244
 v 1D20
@@ -69,7 +69,7 @@ x 04FE
 y 028F 04F2 00A5
 z 1D22 01B6
 """
-_DIGITS = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "$": "s", "@": "a"}
+_DIGITS = {"0": "o", "1": "I", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "$": "s", "@": "a"}
 # Regional indicators, and letters in black circles and squares: their first character each.
 _BOXED = (0x1F1E6, 0x1F150, 0x1F170)
 
@@ -77,7 +77,8 @@ _BOXED = (0x1F1E6, 0x1F150, 0x1F170)
 def _read(table: str) -> Iterator[tuple[int, str]]:
     for line in table.split("\n"):
         letter, *points = line.split() or ("",)
-        yield from ((int(point, 16), letter) for point in points)
+        one = "I" if letter == "l" else letter
+        yield from ((int(point, 16), one) for point in points)
 
 
 _LETTERS = {**dict(_read(_BESIDE_UTS_39)), **dict(_read(_UTS_39))}
@@ -95,14 +96,14 @@ def unboxed(text: str) -> str:
 def skeletons(word: str) -> Iterator[str]:
     """Yield in which other ways a word may be read, in lower case: none for a plain one.
 
-    word: as it was written, with its capitals: Cyrillic `Н` looks like H, but `н` like no letter.
+    word: as it was written, with its capitals: of Cyrillic En only the capital looks like H.
     A small l and a capital I look alike too, so each is also read as the other.
     """
     table = _WITH_DIGITS if _is_spelt_with_digits(word) else _LETTERS
     plain = word.casefold()
-    first = word.translate(table).casefold()
-    readings = (first, first.replace("l", "i"), first.replace("i", "l"))
-    yield from (reading for reading in readings if reading != plain)
+    first = word.translate(table)
+    readings = (first, first.replace("I", "l"), first.replace("l", "I"))
+    yield from (reading.casefold() for reading in readings if reading.casefold() != plain)
 
 
 def _is_spelt_with_digits(word: str) -> bool:
