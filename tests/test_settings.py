@@ -220,6 +220,8 @@ program = "A B"
 
 [categories.sale]
 class = "marketing"
+hours = "courtesy"
+cap = 4
 
 [retention]
 dedupe_memory_days = 37
@@ -247,7 +249,8 @@ NAMED = [
     "senders.+1 415 555 0100.brand: is required",
     "categories.code.program: string should match",
     "categories.code.expires_in_s: must be 600 or less for class otp, is 601",
-    "categories.sale.class: input should be 'emergency', 'otp' or 'transactional', is 'marketing'",
+    "categories.sale.hours: must be \"legal\" for class marketing, is 'courtesy'",
+    "categories.sale.cap: must be 3 or less for class marketing, is 4",
     "retention.forever_days: unknown setting",
     "retention.dedupe_memory_days: must be more than 37 (",
     "routes.sms: 'nobody' is no provider; add [providers.nobody] or remove it",
@@ -462,7 +465,7 @@ def test_a_sender_is_a_number_in_its_normal_form(tmp_path: Path, number: str, me
 
 def test_routes_and_senders_name_providers_that_are_there(tmp_path: Path) -> None:
     text = '[routes]\nsms = ["main", "spare"]\n' + PROVIDER
-    text += '[senders."+14155550100"]\nprovider = "spare"\nbrand = "acme"'
+    text += '[senders."+14155550100"]\nprovider = "spare"\nbrand = "acme"\ncampaign = "C1"'
     assert faults(tmp_path, text) == [
         "routes.sms: 'spare' is no provider; add [providers.spare] or remove it",
         "senders.\"+14155550100\".provider: 'spare' is no provider",
@@ -595,9 +598,92 @@ def test_a_category_lives_no_longer_than_its_class_may(tmp_path: Path, message_c
     )
 
 
-def test_marketing_is_refused_until_its_hours_are_kept(tmp_path: Path) -> None:
-    fault = one_fault(tmp_path, '[categories.sale]\nclass = "marketing"')
-    assert fault.startswith("categories.sale.class: input should be 'emergency', 'otp' or")
+SALE = '[categories.sale]\nclass = "marketing"\n'
+
+
+def test_marketing_has_legal_hours_and_a_cap_and_a_program_of_its_own(tmp_path: Path) -> None:
+    found = read(tmp_path, SALE + 'program = "offers"').categories["sale"]
+    assert (found.hours, found.cap, found.is_mandatory) == ("legal", 3, False)
+    fault = one_fault(tmp_path, SALE + "[categories.receipt]\nexpires_in_s = 60")
+    assert fault.startswith("categories.sale.program: marketing needs a program that nothing else")
+
+
+@pytest.mark.parametrize(
+    ("named", "hours", "mandatory"),
+    [
+        ("emergency", "any", True),
+        ("otp", "any", True),
+        ("transactional", "recipient", False),
+        ("marketing", "legal", False),
+    ],
+)
+def test_each_class_has_its_hours(
+    tmp_path: Path, named: str, hours: str, mandatory: bool
+) -> None:
+    found = read(tmp_path, f'[categories.one]\nclass = "{named}"').categories["one"]
+    assert (found.hours, found.is_mandatory) == (hours, mandatory)
+
+
+@pytest.mark.parametrize(("cap", "mend"), [(0, "greater than or equal to 1"), (25, "equal to 24")])
+def test_a_cap_has_bounds(tmp_path: Path, cap: int, mend: str) -> None:
+    assert mend in one_fault(tmp_path, f"[categories.one]\ncap = {cap}")
+    for right in (1, 24):
+        text = f"[categories.one]\ncap = {right}"
+        assert read(tmp_path, text).categories["one"].cap == right
+
+
+def test_only_an_emergency_has_templates_that_pass_an_opt_out(tmp_path: Path) -> None:
+    approved = 'approved_templates = ["boil-water"]'
+    text = f'[categories.water]\nclass = "emergency"\n{approved}'
+    assert read(tmp_path, text).categories["water"].approved == ("boil-water",)
+    fault = one_fault(tmp_path, f"[categories.water]\n{approved}")
+    assert "stands with class emergency only" in fault
+
+
+SENDER = PROVIDER + '[senders."{number}"]\nprovider = "main"\nbrand = "acme"\n{more}'
+
+
+@pytest.mark.parametrize(
+    ("number", "more", "mend"),
+    [
+        ("+14155550100", "", ".campaign: is required: the 10DLC campaign"),
+        ("+14155550100", "verified = true", ".campaign: is required"),
+        ("+18005550100", "", ": is toll-free and not verified"),
+    ],
+)
+def test_an_unregistered_sender_is_refused(
+    tmp_path: Path, number: str, more: str, mend: str
+) -> None:
+    found = one_fault(tmp_path, SENDER.replace("{number}", number).replace("{more}", more))
+    assert found.startswith(f'senders."{number}"{mend}')
+
+
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [
+        ("+14155550100", 'campaign = "C123"'),
+        ("+18005550100", "verified = true"),
+        ("+442079460000", ""),  # not of the United States
+        ("+14165550100", ""),  # Toronto
+    ],
+)
+def test_a_registered_sender_speaks(tmp_path: Path, number: str, more: str) -> None:
+    text = SENDER.replace("{number}", number).replace("{more}", more)
+    assert number in read(tmp_path, text).senders
+
+
+@pytest.mark.parametrize("reply", ["stop_text", "start_text", "help_text"])
+def test_a_program_s_replies_name_only_what_is_known(tmp_path: Path, reply: str) -> None:
+    fault = one_fault(tmp_path, f'[programs.orders]\n{reply} = "{{nobody}}"')
+    assert fault.startswith(f"programs.orders.{reply}: may name {{brand}}, {{program}} and")
+    text = f'[programs.orders]\n{reply} = "{{brand}} {{program}} {{contact}}"'
+    assert getattr(read(tmp_path, text).programs["orders"], reply).startswith("{brand}")
+
+
+def test_a_separate_program_marks_its_categories(tmp_path: Path) -> None:
+    text = '[programs.codes]\nseparate = true\n[categories.code]\nprogram = "codes"'
+    assert read(tmp_path, text).categories["code"].is_separate
+    assert not read(tmp_path, '[categories.code]\nprogram = "codes"').categories["code"].is_separate
 
 
 def test_a_named_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
