@@ -617,9 +617,7 @@ def test_marketing_has_legal_hours_and_a_cap_and_a_program_of_its_own(tmp_path: 
         ("marketing", "legal", False),
     ],
 )
-def test_each_class_has_its_hours(
-    tmp_path: Path, named: str, hours: str, mandatory: bool
-) -> None:
+def test_each_class_has_its_hours(tmp_path: Path, named: str, hours: str, mandatory: bool) -> None:
     found = read(tmp_path, f'[categories.one]\nclass = "{named}"').categories["one"]
     assert (found.hours, found.is_mandatory) == (hours, mandatory)
 

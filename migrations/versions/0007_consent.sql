@@ -113,5 +113,3 @@ EXCEPTION WHEN data_exception THEN
     RETURN;
 END
 $$;
--- STUB
-CREATE TABLE notifyq.recipient (cell smallint, tenant_id integer, test boolean, id text, version integer, profile text, changed_at timestamptz, constraint recipient_pk primary key (cell,tenant_id,test,id));

@@ -85,7 +85,7 @@ class CategorySettings(Table):
     wanted: bool = True  # where no preference says anything
     # Templates of emergencies that go out whatever was opted out: "any situation affecting the
     # health and safety of consumers", 47 CFR 64.1200(f)(4). Somebody read each and answers for it.
-    approved_templates: tuple[str, ...] = ()
+    approved_templates: list[str] = Field(default_factory=list)
 
     @field_validator("hours")
     @classmethod
@@ -104,7 +104,7 @@ class CategorySettings(Table):
 
     @field_validator("approved_templates")
     @classmethod
-    def _of_emergencies(cls, approved: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _of_emergencies(cls, approved: list[str], info: ValidationInfo) -> list[str]:
         if approved and info.data.get("message_class") != "emergency":
             raise PydanticCustomError("approved", "stands with class emergency only")
         return approved
@@ -147,7 +147,7 @@ class CategorySettings(Table):
             self.mandatory or message_class in MANDATORY,
             program is not None and program.separate,
             self.wanted,
-            self.approved_templates,
+            tuple(self.approved_templates),
         )
 
 

@@ -188,7 +188,8 @@ def _read(
     return {
         "expiry": f"it would expire at {due.expires_at.isoformat()}",
         "opt_out": f"{len(noted)} events; the last: {said}",
-        "consent": "written consent is on record" if facts.consent and facts.consent.consented
+        "consent": "written consent is on record"
+        if facts.consent and facts.consent.consented
         else "no written consent is on record",
         "address": f"dead since {dead[0].isoformat()}: {dead[1]}" if dead else "not called dead",
         "preference": verdict.by if verdict else "",

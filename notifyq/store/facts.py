@@ -31,10 +31,14 @@ SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address,
                             FROM content_{day}
                            WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
                            LIMIT 1) AS c ON true
-       LEFT JOIN LATERAL (SELECT profile
-                            FROM recipient
-                           WHERE cell = %(cell)s::int2 AND tenant_id = d.tenant_id
-                             AND test = (right(d.brand, 5) = ':test') AND id = d.recipient
+       LEFT JOIN LATERAL (SELECT coalesce((SELECT profile FROM recipient
+                                            WHERE cell = %(cell)s::int2
+                                              AND tenant_id = d.tenant_id
+                                              AND test = (right(d.brand, 5) = ':test')
+                                              AND id = p.merged_into), p.profile) AS profile
+                            FROM recipient AS p
+                           WHERE p.cell = %(cell)s::int2 AND p.tenant_id = d.tenant_id
+                             AND p.test = (right(d.brand, 5) = ':test') AND p.id = d.recipient
                            LIMIT 1) AS r ON d.recipient IS NOT NULL
 """
 

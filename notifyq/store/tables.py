@@ -178,6 +178,23 @@ lane = _table(
     "*id integer, channel channel, provider text, created_at time",
 )
 
+# ---------------------------------------------------------------------------- recipients
+
+recipient = _table(
+    "recipient",
+    "*tenant_id integer, *test boolean, *id text, version integer, profile text, "
+    "merged_into text?, changed_at time",
+)
+recipient_version = _table(
+    "recipient_version",
+    "*tenant_id integer, *test boolean, *id text, *version integer, profile text, at time, "
+    "actor text, erased boolean",
+)
+recipient_address = _table(
+    "recipient_address",
+    "*tenant_id integer, *test boolean, *id text, *channel channel, *address_key bytea",
+)
+
 # ------------------------------------------------------------------------------- consent
 
 consent = _table(

@@ -230,9 +230,7 @@ async def test_50_producers_to_one_number_never_go_over_its_cap(database_url: st
     """Workers on connections of their own, at the same time, on a lane each."""
     async with await db.connect(database_url) as conn:
         shop = await h.open_shop(conn)
-        found = await lanes.ensure(
-            conn, [(Channel.SMS, f"lane-{n}") for n in range(10)], cell=0
-        )
+        found = await lanes.ensure(conn, [(Channel.SMS, f"lane-{n}") for n in range(10)], cell=0)
         await conn.commit()
         for lane in found.values():
             parts = (Part(Channel.SMS, lane.id, h.PHONE, SmsContent("x"), terms=Terms(cap=3)),)
