@@ -11,5 +11,6 @@ Not collected by pytest: a figure is no test, a noisy machine must not fail a bu
     backlog.py    accepted notifications by the ten thousand, and the same again
     pgbench.py    the production statements as a pgbench script
     f1_cycle.py f2_http.py f3_accept.py f4_latency.py f5_wal.py   the figures
+    clients.py clients_parts/     CLIENTS: each vendor's client beside its transport; no server
     drain.py receiver.py load.py bare_api.py bare_client.py       children of the figures
 """

@@ -3,6 +3,8 @@
 import json
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +13,7 @@ import click
 from notifyq.cli.output import show
 from tests.bench import (
     backlog,
+    clients,
     f1_cycle,
     f2_http,
     f3_accept,
@@ -22,7 +25,7 @@ from tests.bench import (
 )
 from tests.bench.ground import Ground, ground
 
-FIGURES = ("F1", "F2", "F3", "F3B", "F4", "F5")
+FIGURES = ("F1", "F2", "F3", "F3B", "F4", "F5", clients.FIGURE)
 
 
 @click.command()
@@ -32,6 +35,7 @@ FIGURES = ("F1", "F2", "F3", "F3B", "F4", "F5")
 @click.option("--jobs", default=50_000, show_default=True, help="Backlog that F1, F2, F5 drain.")
 @click.option("--backlog", "behind", default=100_000, show_default=True, help="In front of F4.")
 @click.option("--receiver-ms", default=0.0, show_default=True, help="F4: the provider takes this.")
+@click.option("--stretch", "stretch_s", default=0.5, show_default=True, help="CLIENTS: s a load.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Raw numbers go there.")
 def main(
     only: str,
@@ -40,24 +44,28 @@ def main(
     jobs: int,
     behind: int,
     receiver_ms: float,
+    stretch_s: float,
     path: Path | None,
 ) -> None:
-    """Measure F1 to F5 on a server of its own, each with its baseline in the same run."""
+    """Measure F1 to F5 on a server of its own, each with its baseline in the same run.
+
+    CLIENTS: what each vendor's client costs beside its transport; it needs no server.
+    """
     signal.signal(signal.SIGTERM, _end)
     wanted = only.upper().split(",")
     if unknown := set(wanted) - set(FIGURES):
         raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
     samples: list[report.Sample] = []
-    with ground() as found:
-        shown = {name: str(found.run(f"SHOW {name}")[0][0]) for name in machine.SHOWN}
-        head = machine.header(shown, Path("/var/tmp"))
-        for name, value in head.items():
-            click.echo(f"{name:32} {value}")
+    with nullcontext() if wanted == [clients.FIGURE] else ground() as found:
+        head = _header(found)
         for number in range(1, runs + 1):
             for figure in wanted:
                 click.echo(f"run {number} of {runs}: {figure}", err=True)
-                samples += measure(figure, found, seconds, jobs, behind, receiver_ms)
-    show(report.rows(samples), as_json=False)
+                if found is None or figure == clients.FIGURE:
+                    samples += clients.run(stretch_s=stretch_s)
+                else:
+                    samples += measure(figure, found, seconds, jobs, behind, receiver_ms)
+    _show(samples)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"header": head, "samples": report.raw(samples)}, indent=1))
@@ -85,6 +93,26 @@ def measure(
         case "F4":
             return f4_latency.run(found, seconds=seconds, behind=behind, receiver_ms=receiver_ms)
     return f5_wal.run(found, jobs=jobs, seconds=seconds)
+
+
+def _header(found: Ground | None) -> dict[str, str]:
+    """Print what is measured on, and return it. found: None where no server is needed."""
+    shown = {}
+    if found is not None:
+        shown = {name: str(found.run(f"SHOW {name}")[0][0]) for name in machine.SHOWN}
+    head = machine.header(shown, Path("/var/tmp"))
+    for name, value in head.items():
+        click.echo(f"{name:32} {value}")
+    return head
+
+
+def _show(samples: Sequence[report.Sample]) -> None:
+    of_clients = [sample for sample in samples if sample.figure == clients.FIGURE]
+    if others := [sample for sample in samples if sample.figure != clients.FIGURE]:
+        show(report.rows(others), as_json=False)
+    if of_clients:
+        show(clients.rows(of_clients), as_json=False)
+        click.echo("\n".join(clients.NOTES))
 
 
 def _end(_: int, __: FrameType | None) -> None:
