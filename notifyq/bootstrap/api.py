@@ -37,6 +37,7 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.gather import Gatherer
+from notifyq.entrypoints.api.knowing import Knower
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.parts import Ways
 from notifyq.entrypoints.api.reading import Doorkeeper
@@ -45,6 +46,8 @@ from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
 from notifyq.services.hear import Ear
+from notifyq.entrypoints.api.templates import TemplateRoutes
+from notifyq.services.templates import Library
 from notifyq.store import db, fence, lanes, settling, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
@@ -83,6 +86,8 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
         doorkeeper = Doorkeeper(partial(_holder, pool))
         rules = _rules(settings, found, built)
+        library = Library()
+        knower = Knower(pool, library)
         yield Parts(
             notifications=NotificationRoutes(
                 doorkeeper=doorkeeper,
@@ -92,12 +97,14 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 pool=pool,
                 now=clock.now,
                 rules=rules,
+                knower=knower,
             ),
-            batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules),
+            batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules, knower),
             cancel=CancelRoute(
                 doorkeeper, pool, settings.retention.dedupe_memory_days, NewId(clock)
             ),
             dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
+            templates=TemplateRoutes(doorkeeper, pool, library, partial(_refusal, built)),
             callbacks=CallbackRoute(
                 built,
                 settings.public_url,
@@ -167,6 +174,11 @@ def _rules(
         kept.longest_hold_days,
         kept.dedupe_window_hours * 3_600,
     )
+
+
+def _refusal(built: Mapping[str, Provider], content: Content) -> str | None:
+    """Return why some account would never send a content; None: each would."""
+    return next(filter(None, (one.refusal(content) for one in built.values())), None)
 
 
 async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:

@@ -81,7 +81,7 @@ class Closed:
 
     until: datetime | None
     reason: Why
-    zone: str | None  # where it is closed for longest; None if that is not one place
+    zone: str | None  # of those closed now, the one that opens last; None: not of one place
 
 
 class _Rule(NamedTuple):
@@ -124,7 +124,7 @@ def look(now: datetime, hours: Hours, where: Whereabouts, *, guard_s: float = 0)
     if hours is Hours.LEGAL and not zones:
         return Closed(None, Why.NO_ZONE, None)
     rules = _rules(hours, zones, where.states)
-    if hours is Hours.COURTESY and (not rules or not _meet(rules, now, guard)):
+    if hours is Hours.COURTESY and (not rules or not _meet(rules, now)):
         rules = [_ANYWHERE]
     if where.quiet is not None and hours is not Hours.ANY:
         rules += _quiet_rules(where.quiet, zones or _LOWER_48)
@@ -141,9 +141,12 @@ def _rules(hours: Hours, zones: frozenset[str], states: frozenset[str]) -> list[
     return [_Rule(week, place, Why.LEGAL_HOURS) for place in sorted(places)]
 
 
-def _meet(rules: list[_Rule], now: datetime, guard: timedelta) -> bool:
-    """Say whether the hours of all have anything in common; those of one zone have."""
-    return len(rules) == 1 or _next_common(rules, now, guard) is not None
+def _meet(rules: list[_Rule], now: datetime) -> bool:
+    """Say whether the hours of all have anything in common; those of one zone have.
+
+    Without the guard: hours that are merely shorter than it stay the hours.
+    """
+    return len(rules) == 1 or _next_common(rules, now, timedelta(0)) is not None
 
 
 def _quiet_rules(quiet: Quiet, zones: frozenset[str]) -> list[_Rule]:
@@ -155,8 +158,9 @@ def _judge(rules: list[_Rule], now: datetime, guard: timedelta) -> Open | Closed
     """Return Open if all rules are open now; else when they will be, and which waits longest."""
     found = [(rule, next_stretch(rule.week, rule.zone, now, guard)) for rule in rules]
     waits = [(rule, stretch[0]) for rule, stretch in found if stretch and stretch[0] > now]
-    if not waits and None not in (stretch for _, stretch in found):
-        return Open(min((stretch[1] for _, stretch in found if stretch), default=None))
+    closings = [stretch[1] for _, stretch in found if stretch]
+    if not waits and len(closings) == len(rules):
+        return Open(min(closings, default=None))
     until = _next_common(rules, now, guard)
     if until is None:
         return Closed(None, Why.NO_COMMON_HOURS, None)

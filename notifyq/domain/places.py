@@ -52,8 +52,6 @@ def places_of(phone: str) -> Places:
 @lru_cache(maxsize=1_024)  # an area code has three digits, the first from 2
 def _area(code: str) -> Places:
     by_code = _zones_by_code()
-    if code not in by_code:
-        return NOWHERE
     family = FAMILY_OF.get(code, (code,))
     zones = frozenset[str]().union(*(by_code.get(each, ()) for each in family))
     return Places(zones, frozenset({STATE_OF[code]} if code in STATE_OF else ()))

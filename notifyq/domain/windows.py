@@ -13,8 +13,8 @@ from typing import NamedTuple
 from notifyq.domain.holidays import is_federal_holiday
 from notifyq.domain.zones import local_instant, zone
 
-# How far ahead an opening is looked for. The longest that anything here closes is four days (a
-# holiday beside a weekend); a week and a day holds each weekday once after any such time.
+# How far ahead an opening is looked for. One place is never closed for four days (the longest is a
+# holiday observed on Friday, then a Sunday); several may have only one weekday in common.
 HORIZON = timedelta(days=8)
 _DAY = timedelta(days=1)
 

@@ -214,3 +214,15 @@ address_secret = Table(  # of the database, not of a cell
     metadata,
     *_columns("*version smallint, inner_pad bytea, outer_pad bytea, created_at time"),
 )
+
+# ----------------------------------------------------------------------------- templates
+
+template = _table(
+    "template",
+    "*tenant_id integer, *test boolean, *name text, version integer",
+)
+template_version = _table(
+    "template_version",
+    "*tenant_id integer, *test boolean, *name text, *version integer, digest bytea, body text, "
+    "created_at time, created_by text",
+)

@@ -37,6 +37,8 @@ _PHRASES = (
     ),
     Phrase("do not text", "dont|never ever|you|please|keep|dare? {texting} {me}"),
     Phrase("do not text", "dont|never ever|please? {text}", _W),
+    Phrase("do not text", "dont|never ever|please? {text}|call or|and|nor {text}|call {me}?", _W),
+    Phrase("no more texts", "nomore|no calls or|and|nor {texts}", _W),
     Phrase("do not text", "{text} {me} nomore"),
     Phrase("do not call", "dont|never ever|please? call {me} again|anymore|ever?", _W),
     Phrase("do not send", "dont|never|nolonger ever|please|keep? send|sending {gap} {texts}"),
@@ -48,16 +50,29 @@ _PHRASES = (
         "do not want", "dont|nolonger {gap} want|wish {gap} hear|hearing {gap} from {gap} you|this"
     ),
     Phrase("no more texts", "nomore {gap} {texts}|texting|messaging"),
+    Phrase("do not want", "want nothing from {gap} you"),
+    Phrase("do not want", "dont|nolonger {gap} want|need anything from {gap} you"),
+    Phrase(
+        "do not want",
+        "dont|nolonger {gap} want {gap} get|getting|receive|receiving {gap} these",
+        _W,
+    ),
     Phrase("no more texts", "nomore from {gap} you"),
     Phrase("no more texts", "nomore {gap} {texts1}", _W),
     Phrase("no texts", "no {texts}|texting", _W),
-    Phrase("remove me", "remove|delete|erase|strike|drop|scrub|unlist {gap} {me}|{details}", _W),
-    Phrase("remove me", "take|get {gap} {me}|number|name|this {gap} off|out", _W),
-    Phrase("remove me", "remove|delete|take|get {gap} {me}|{details} off|out? {gap} {list}", _U),
+    Phrase("remove me", "remove|delete|erase|scratch|strike|scrub|unlist {gap} {me}|{details}", _W),
+    Phrase("remove me", "take|get {gap} {me}|number|name {gap} off|out", _W),
+    Phrase(
+        "remove me",
+        "remove|delete|take|get|scratch {gap} {me}|{details}|this off|out? {gap} {list}",
+        _U,
+    ),
     Phrase("told you to stop", "asked|told|begged|asking|telling you {any}? to {stop}", _W),
     Phrase("not interested", "uninterested in {gap} {texts}|{texts1}"),
     Phrase("remove me", "be|get removed|unsubscribed", _W),
     Phrase("remove me", "want|like|get|wanna {gap} off|out {gap} {list}", _W),
+    Phrase("remove me", "off {gap} {list}", _W),
+    Phrase("unsubscribe", "do|can|to i? unsubscribe|optout"),
     Phrase("unsubscribe", "unsubscribe {any}", _W),
     Phrase("unsubscribe", "unsubscribe me|us|my|our|from"),
     Phrase("opt out", "opt {gap} out", _U),
@@ -67,12 +82,12 @@ _PHRASES = (
     Phrase("lose my number", "lose|forget my|this number"),
     Phrase("go away", "go away", _W),
     Phrase("go away", "get lost", _W),
-    Phrase("make it stop", "make|makes this|it|these|them|that stop", _W),
+    Phrase("make it stop", "make|makes|let this|it|these|them|that stop", _W),
     Phrase("cut it out", "cut|knock it|this|that out|off", _W),
     Phrase("turn off", "turn|switch|shut {gap} off {gap} {texts}|these|this|them|all", _W),
     Phrase("turn off", "turn|switch|shut {gap} {texts}|these|this|them off", _W),
     Phrase("turn off", "disable {gap} {texts}"),
-    Phrase("i want out", "want out", _W),
+    Phrase("i want out", "want out|off", _W),
     Phrase("revoke consent", "revoke|withdraw|rescind|retract {gap} consent|permission|approval"),
     Phrase("revoke consent", "dont|didnt|never {gap} consent|consented|authorize|authorized"),
     Phrase("revoke consent", "consent|permission {gap} withdrawn|revoked", _W),
@@ -91,7 +106,9 @@ _PHRASES = (
     Phrase("wrong person", "new owner of? {gap} number|phone?", _S),
     Phrase("wrong person", "{any} nolonger has|have|uses|owns this number|phone", _S),
     Phrase("wrong person", "mistaken identity", _S),
-    Phrase("wrong person", "not|isnt|nolonger his|her|their|the {right}? number|phone|cell", _S),
+    Phrase(
+        "wrong person", "not|isnt|nolonger his|her|their|the {right}? number|phone|cell|person", _S
+    ),
     Phrase("wrong person", "not {gap} person|one you|u", _S),
     Phrase("wrong person", "{nobody} here|there? named|called {any}", _S),
     Phrase("wrong person", "{nobody} here|there? by|with|of that|this|such name", _S),
@@ -103,10 +120,10 @@ _PHRASES = (
     Phrase("not interested", "uninterested", _D),
     Phrase(
         "do not want this",
-        "dont|nolonger {gap} want|need {gap} this|these|it|them|any|anything?",
+        "dont|nolonger {gap} want|need {gap} this|these|it|them|any|anything",
         _D,
     ),
-    Phrase("enough", "enough|done|toomany {gap} {texts}|{texts1}?", _D),
+    Phrase("enough", "enough|done|toomany {gap} {texts}|{texts1}|already", _D),
     Phrase("pause", "pause|mute|hold {gap} {texts}|these|this", _D),
     Phrase(
         "i will report you", "report|reported|reporting|block|blocking|blocked {gap} you|number", _W
@@ -133,13 +150,13 @@ ENGLISH = Language(
     cancel="cancel cancellation cancelation cancelall",
     misspelt="stop stopall unsubscribe unsubscribed quit revoke remove cancel optout discontinue",
     help="help info",
-    polite="""please thanks thank ty kindly sorry hi hello hey dear sir madam maam guys guy bro
-        dude man people folks now immediately asap already again anymore ever forever permanently
-        just really seriously completely all ffs jesus christ god omg lol respectfully damn
-        dammit""",
+    polite="""buddy pal friend mate tf please thanks thank ty kindly sorry hi hello hey dear sir
+        madam maam guys guy bro dude man people folks now immediately asap already again anymore
+        ever forever permanently just really seriously completely all ffs jesus christ god omg lol
+        respectfully damn dammit""",
     filler="""our i im id ill ive we weve you youre youve thats whats me us my your yours it this
         that these those them the a an of to from with and any some such its all everything
-        anything thing things both too enough am also so be""",
+        anything thing things too enough am also so be""",
     wish="""uninterested choose decided elect prefer hereby typing type want wanna need would like
         could can will wish to trying try how do make let must shall asking ask asked told tell
         said say saying say get have got love gotta should being requesting request requested going
@@ -199,7 +216,8 @@ ENGLISH = Language(
         right_now=now right_away=now at_once=now good_morning=hello good_afternoon=hello
         good_evening=hello good_day=hello non_stop=nonstop 2_end=end 2_stop=stop 2_quit=quit
         not_interested=uninterested am_not_interested=uninterested
-        no_longer_interested=uninterested how_many_times=how opting_out=optout opted_out=optout
+        no_longer_interested=uninterested blowing_up=bothering no_further=nomore
+        for_the_love=please how_many_times=how opting_out=optout opted_out=optout
         no_longer=nolonger no_more=nomore any_more=anymore thank_you=thanks no_one=noone f_u=fu
         f_off=fuckoff f_you=fu too_many=toomany is_not=isnt am_not=not sign_up=signup
         signed_up=signup phone_number=number cell_number=number cease_and_desist=desist

@@ -29,7 +29,7 @@ _PHRASES = (
     Phrase("je ne veux plus", "ne|n? veux|souhaite|désire|voulons plus|pas {gap} {messages}"),
     Phrase("je ne veux plus", "ne|n? veux|souhaite plus rien? {gap} recevoir|entendre rien?", _W),
     Phrase("ne m'écrivez plus", "ne? m|nous appelez|appelle plus", _W),
-    Phrase("plus de messages", "plus|pas|aucun de|d? {messages}", _W),
+    Phrase("plus de messages", "plus|pas|aucun jamais? de|d? {messages}", _W),
     Phrase("retirez-moi", "{retirez} moi|nous", _W),
     Phrase("retirez-moi", "me|m|nous {retirez}", _W),
     Phrase("retirez-moi", "{retirez} {gap} numéro|nom|téléphone|coordonnées", _W),

@@ -96,14 +96,16 @@ def unboxed(text: str) -> str:
 def skeletons(word: str) -> Iterator[str]:
     """Yield in which other ways a word may be read, in lower case: none for a plain one.
 
-    word: as it was written, with its capitals: of Cyrillic En only the capital looks like H.
-    A small l and a capital I look alike too, so each is also read as the other.
+    word: as it was written. It is read in capitals and in small letters too, since a phone may
+    have changed them: Greek small Nu looks like v, the capital one like N. A small l and a capital
+    I look alike, so each is also read as the other.
     """
     table = _WITH_DIGITS if _is_spelt_with_digits(word) else _LETTERS
     plain = word.casefold()
-    first = word.translate(table)
-    readings = (first, first.replace("I", "l"), first.replace("l", "I"))
-    yield from (reading.casefold() for reading in readings if reading.casefold() != plain)
+    for cased in dict.fromkeys((word, word.upper(), word.lower())):
+        first = cased.translate(table)
+        readings = (first, first.replace("I", "l"), first.replace("l", "I"))
+        yield from (reading.casefold() for reading in readings if reading.casefold() != plain)
 
 
 def _is_spelt_with_digits(word: str) -> bool:

@@ -42,6 +42,7 @@ _PHRASES = (
     Phrase("no me escriban", "no|nunca {gap} quiero que {gap} {envien}|{molesten}", _W),
     Phrase("no me escriban", "no {gap} vuelva|vuelvan|vuelvas a {enviar}|llamar", _W),
     Phrase("no me escriban", "no {envien} mas", _W),
+    Phrase("no quiero mensajes", "no|ya {gap} quiero nada de ustedes|usted"),
     Phrase("paren", "quiero|queremos que pare|paren|dejen", _W),
     Phrase("quítenme de la lista", "salir de {gap} {lista}", _W),
     Phrase("darme de baja", "dar|solicito|quiero|pido {gap} baja", _W),

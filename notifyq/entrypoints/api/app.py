@@ -22,6 +22,7 @@ from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.problems import Problem, answer, unavailable
 from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
+from notifyq.entrypoints.api.templates import TemplateRoutes
 
 _log = logging.getLogger("notifyq.api")
 
@@ -36,6 +37,7 @@ class Parts:
     batch: BatchRoute
     cancel: CancelRoute
     dead_letters: DeadLetterRoutes
+    templates: TemplateRoutes
     callbacks: CallbackRoute
     unsubscribe: UnsubscribeRoute
     ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
@@ -81,6 +83,8 @@ def create_app(build: Build) -> Starlette:
         _route("/v1/notifications/{id}/cancel", through(lambda p: p.cancel.post), "POST"),
         _route("/v1/dead-letters", through(lambda p: p.dead_letters.get), "GET"),
         _route("/v1/dead-letters/redrive", through(lambda p: p.dead_letters.redrive), "POST"),
+        _route("/v1/templates/{name}", through(lambda p: p.templates.one), "GET", "PUT"),
+        _route("/v1/templates/{name}/render", through(lambda p: p.templates.render), "POST"),
         _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
         _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
         _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),
@@ -96,8 +100,8 @@ def create_app(build: Build) -> Starlette:
     return app
 
 
-def _route(path: str, handler: Handler, method: str) -> Route:
-    return Route(path, _answering(handler), methods=[method])
+def _route(path: str, handler: Handler, *methods: str) -> Route:
+    return Route(path, _answering(handler), methods=list(methods))
 
 
 # A session that froze in a transaction was ended by the server: an InternalError to psycopg.

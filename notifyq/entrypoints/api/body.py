@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from notifyq.domain.asking import RECIPIENTS_MAX
 from notifyq.domain.idempotency import KEY_LENGTH_MAX
-from notifyq.domain.template import NAME_LENGTH_MAX, NAME_PATTERN
+from notifyq.domain.template import NAME_LENGTH_MAX
 from notifyq.entrypoints.api.faults import faults_of, refused
 from notifyq.entrypoints.api.fields import Strict, Text, Time, present
 from notifyq.entrypoints.api.people import FIELD_OF, Recipient, Whom
@@ -37,7 +37,7 @@ class _WhatAndWhen(Strict):
         ),
     ]
     content: Content | None = Field(None, description="What to say; or name a template.")
-    template: Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LENGTH_MAX)] | None = (
+    template: Annotated[str, Field(pattern="^[a-z0-9._-]+$", max_length=NAME_LENGTH_MAX)] | None = (
         Field(
             None,
             description="Instead of content: a template that you saved, in its current version.",

@@ -21,6 +21,13 @@ from notifyq.entrypoints.api.body import BatchBody, ListBody, NotificationBody
 from notifyq.entrypoints.api.cancel import CancelAnswer, CancelBody
 from notifyq.entrypoints.api.problems import KINDS
 from notifyq.entrypoints.api.redriving import DeadLettersAnswer, RedriveAnswer, RedriveBody
+from notifyq.entrypoints.api.templating import (
+    RenderAnswer,
+    RenderBody,
+    SavedAnswer,
+    TemplateAnswer,
+    TemplateBody,
+)
 
 VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
@@ -30,6 +37,8 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (BatchBody, "validation"),
     (CancelBody, "validation"),
     (RedriveBody, "validation"),
+    (TemplateBody, "validation"),
+    (RenderBody, "validation"),
     (AcceptedAnswer, "serialization"),
     (ListAcceptedAnswer, "serialization"),
     (BatchAnswer, "serialization"),
@@ -38,6 +47,9 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (CancelAnswer, "serialization"),
     (DeadLettersAnswer, "serialization"),
     (RedriveAnswer, "serialization"),
+    (SavedAnswer, "serialization"),
+    (TemplateAnswer, "serialization"),
+    (RenderAnswer, "serialization"),
     (ProblemAnswer, "serialization"),
 ]
 _BODY_PROBLEMS = (
@@ -131,6 +143,7 @@ def _paths() -> dict[str, Any]:
             "get": timeline | {"parameters": [_ID, *_PAGE]} | _responses(found, _PAGE_PROBLEMS)
         },
         **_by_hand(one),
+        **_templates(),
     }
 
 
@@ -159,6 +172,31 @@ def _by_hand(one: str) -> dict[str, Any]:
             "post": redrive
             | {"requestBody": _body("RedriveBody")}
             | _responses({"200": _json("A result for each.", "RedriveAnswer")}, _BODY_PROBLEMS)
+        },
+    }
+
+
+def _templates() -> dict[str, Any]:
+    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    version = {"name": "version", "in": "query", "required": False, "schema": _NUMBER}
+    save = _operation("putTemplate", "Save a template's next version")
+    show = _operation("getTemplate", "Show a version of a template")
+    render = _operation("renderTemplate", "Show what a template says")
+    saved = {"200": _json("The version that says it.", "SavedAnswer")}
+    shown = {"200": _json("What it says, by channel.", "RenderAnswer")}
+    return {
+        "/v1/templates/{name}": {
+            "put": save
+            | {"parameters": [name], "requestBody": _body("TemplateBody")}
+            | _responses(saved, (*_BODY_PROBLEMS, "version_conflict")),
+            "get": show
+            | {"parameters": [name, version]}
+            | _responses({"200": _json("Found.", "TemplateAnswer")}, _PAGE_PROBLEMS),
+        },
+        "/v1/templates/{name}/render": {
+            "post": render
+            | {"parameters": [name], "requestBody": _body("RenderBody")}
+            | _responses(shown, (*_BODY_PROBLEMS, "not_found"))
         },
     }
 
