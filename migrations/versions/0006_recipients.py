@@ -1,4 +1,4 @@
-"""Recipients: who is told, how they are reached, what they wish."""
+"""Recipients: who they are, every version of it, who has an address, who was merged into whom."""
 
 from alembic import op
 
@@ -17,5 +17,5 @@ def downgrade() -> None:
     """Go back to 0005."""
     op.execute("SET LOCAL lock_timeout = '3s'")
     op.execute(
-        "DROP TABLE notifyq.recipient, notifyq.recipient_version, notifyq.recipient_address"
+        "DROP TABLE notifyq.recipient_address, notifyq.recipient_version, notifyq.recipient"
     )

@@ -22,7 +22,6 @@ def downgrade() -> None:
         "notifyq.unsubscribe_mac(smallint, bytea)"
     )
     op.execute("DROP TRIGGER consent_event_is_only_added_to ON notifyq.consent_event")
-    op.execute("DROP FUNCTION notifyq.refuse_change()")
     op.execute(
         "ALTER TABLE notifyq.consent_event DROP CONSTRAINT consent_event_kind_known, "
         "DROP CONSTRAINT consent_event_source_known, "

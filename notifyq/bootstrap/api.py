@@ -35,18 +35,19 @@ from notifyq.entrypoints.api.batch import BatchRoute
 from notifyq.entrypoints.api.bulk import AT_ONCE, Bulk
 from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
+from notifyq.entrypoints.api.consents import ConsentRoutes
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.knowing import Knower
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.parts import Ways
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.entrypoints.api.templates import TemplateRoutes
 from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
 from notifyq.services.hear import Ear
-from notifyq.entrypoints.api.templates import TemplateRoutes
 from notifyq.services.templates import Library
 from notifyq.store import db, fence, lanes, settling, tenants, wakeup
 
@@ -105,6 +106,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
             ),
             dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
             templates=TemplateRoutes(doorkeeper, pool, library, partial(_refusal, built)),
+            consents=ConsentRoutes(doorkeeper, pool, clock.now, NewId(clock), _programs(settings)),
             callbacks=CallbackRoute(
                 built,
                 settings.public_url,
@@ -179,6 +181,12 @@ def _rules(
 def _refusal(built: Mapping[str, Provider], content: Content) -> str | None:
     """Return why some account would never send a content; None: each would."""
     return next(filter(None, (one.refusal(content) for one in built.values())), None)
+
+
+def _programs(settings: Settings) -> frozenset[str]:
+    named = [category.program for category in settings.categories.values()]
+    named += [sender.program for sender in settings.senders.values()]
+    return frozenset([*settings.programs, *named])
 
 
 async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:

@@ -82,12 +82,12 @@ def is_test(scope: str) -> bool:
 
 def standing(events: Iterable[Said]) -> Standing:
     """Return what events add up to, whatever their order."""
-    known = sorted(events, key=lambda event: event.at)
+    known = list(events)
     programs = sorted({event.program for event in known if event.program is not None})
     return Standing(
         blocked=bool(in_force(known, None)),
         programs=tuple(program for program in programs if in_force(known, program)),
-        held=_held(known),
+        held=bool(unread(known)),
         consented=_consented(known),
     )
 
@@ -99,9 +99,13 @@ def in_force(events: Sequence[Said], program: str | None) -> list[Said]:
     return [
         stop
         for stop in ours
-        if stop.kind in (Kind.OPT_OUT, Kind.REASSIGNED)
-        and not any(_takes_back(lift, stop) for lift in lifts)
+        if stop.kind in _ENDS and not any(_takes_back(lift, stop) for lift in lifts)
     ]
+
+
+def left_by(events: Sequence[Said], lift: Said) -> list[Said]:
+    """Return the opt-outs in force that a lift would leave in force."""
+    return [stop for stop in in_force(events, lift.program) if not _takes_back(lift, stop)]
 
 
 def _takes_back(lift: Said, stop: Said) -> bool:
@@ -118,22 +122,32 @@ def _takes_back(lift: Said, stop: Said) -> bool:
     return stop.source is not Source.PROVIDER
 
 
-def _held(events: Sequence[Said]) -> bool:
-    answers = (Kind.RELEASE, Kind.OPT_OUT, Kind.LIFT)
-    for event in reversed(events):
-        if event.kind is Kind.HOLD:
-            return True
-        if event.kind in answers:
-            return False
-    return False
+def unread(events: Iterable[Said]) -> list[Said]:
+    """Return the texts that a person has yet to read.
+
+    A clear word of the person, or of who read it, answers what was written until then to the same
+    program.
+    """
+    known = list(events)
+    answers = [event for event in known if event.kind in _ANSWERS]
+    return [
+        event
+        for event in known
+        if event.kind is Kind.HOLD
+        and not any(one.program == event.program and one.at >= event.at for one in answers)
+    ]
+
+
+_ANSWERS = (Kind.RELEASE, Kind.OPT_OUT, Kind.LIFT)
 
 
 def _consented(events: Sequence[Said]) -> bool:
     """Whether written consent came after the last opt-out. A START is none (47 CFR 64.1200)."""
-    ends = (Kind.OPT_OUT, Kind.REASSIGNED)
-    for event in reversed(events):
-        if event.kind in ends and event.program is None:
-            return False
-        if event.kind is Kind.CONSENT:
-            return True
-    return False
+    ends = [event.at for event in events if event.kind in _ENDS and event.program is None]
+    return any(
+        event.kind is Kind.CONSENT and all(event.at > end + SKEW for end in ends)
+        for event in events
+    )
+
+
+_ENDS = (Kind.OPT_OUT, Kind.REASSIGNED)

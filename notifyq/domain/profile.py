@@ -1,117 +1,211 @@
-"""Profiles: what is kept of a recipient, and how it is kept. Pure.
+"""Who a recipient is: where to reach them, and what they want; and how that is kept as text.
 
-A profile is one document, and every version of it stays: "as of yesterday" is read from it. The
-version of its form is the first thing in it; a form that is not known is told, never guessed at.
+The tenant's defaults are the profile of the recipient that is called "*": it has preferences and
+nothing else, and nobody can be told by it.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
 from typing import Any
 
+from notifyq.domain.address import Device
+from notifyq.domain.area_codes import STATE_OF
+from notifyq.domain.hours import Quiet
 from notifyq.domain.model import Channel
+from notifyq.domain.preferences import CATEGORIES_MAX, Wishes, flatten, nest
+from notifyq.domain.preferences import unite as unite_wishes
 
-FORM = 1
-PHONES_MAX = EMAILS_MAX = 5  # of one recipient
-DEVICES_MAX = 20
+DEFAULTS = "*"  # the id under which a tenant's defaults are kept
+ID_LENGTH_MAX = 128  # characters of a recipient's id, from 1
+PHONES_MAX, EMAILS_MAX, DEVICES_MAX = 5, 5, 20
+# Of postal addresses, as ISO 3166-2 writes them: US-FL. The territories are among them.
+REGIONS = tuple(sorted({f"US-{state}" for state in STATE_OF.values()}))
+_FORM = 1  # of the text
+_TIMES = ("registered_at", "last_seen")
 
 
 class BadProfile(ValueError):
-    """The text is no profile that this version can read."""
+    """What is kept is no profile, or one that a newer version wrote."""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownDevice:
-    """An app on a device, with when the producer heard of it."""
+class KnownDevice(Device):
+    """A device with what the producer said of its token: since when it is known, when it was used.
 
-    address: str  # platform:app:token, see domain/address.py
+    Both aware UTC. They only move on, and are no part of the history: they change at every start
+    of the app.
+    """
+
     registered_at: datetime | None = None
     last_seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How somebody can be told, and what they wish."""
+    """A recipient as known at one moment. Addresses are normal, each once, the best one first.
 
-    phones: tuple[str, ...] = ()  # E.164; the first is told
-    emails: tuple[str, ...] = ()  # the first is told
-    devices: tuple[KnownDevice, ...] = ()  # all are told
+    states: the US state of the postal address ("FL"), one at the most.
+    """
+
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    devices: tuple[KnownDevice, ...] = ()
     time_zone: str | None = None
     locale: str | None = None
-    state: str | None = None  # of their postal address: "FL"
-    quiet: tuple[time, time] | None = None  # from, until; local
-    preferences: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    quiet: Quiet | None = None
+    states: frozenset[str] = frozenset()
+    preferences: Wishes = field(default_factory=dict)
 
-    def addresses(self, channel: Channel) -> list[tuple[str, datetime | None]]:
-        """Return where they are told by a channel, with since when that is known."""
-        if channel is Channel.PUSH:
-            return [(one.address, one.registered_at) for one in self.devices]
-        found = {Channel.SMS: self.phones, Channel.EMAIL: self.emails}.get(channel, ())
-        return [(address, None) for address in found[:1]]
+    def addresses(self, channel: Channel) -> tuple[str, ...]:
+        """Return where it is told by a channel: one number, one mailbox, every device."""
+        found = self.known(channel)
+        return found if channel is Channel.PUSH else found[:1]
 
-    def all_addresses(self) -> list[tuple[Channel, str]]:
-        """Return every address, told or not."""
-        devices = tuple(one.address for one in self.devices)
-        by_channel = (
-            (Channel.SMS, self.phones),
-            (Channel.EMAIL, self.emails),
-            (Channel.PUSH, devices),
+    def known(self, channel: Channel) -> tuple[str, ...]:
+        """Return every address of a channel."""
+        match channel:
+            case Channel.SMS:
+                return self.phones
+            case Channel.EMAIL:
+                return self.emails
+            case Channel.PUSH:
+                return tuple(device.address for device in self.devices)
+            case Channel.WEBHOOK:
+                return ()
+
+    def registered(self, channel: Channel) -> dict[str, datetime]:
+        """Return since when its addresses of a channel are known, where that is said."""
+        found = self.devices if channel is Channel.PUSH else ()
+        return {one.address: one.registered_at for one in found if one.registered_at}
+
+    @property
+    def everywhere(self) -> frozenset[tuple[Channel, str]]:
+        """Every address with its channel."""
+        return frozenset((channel, one) for channel in Channel for one in self.known(channel))
+
+    def excess(self) -> list[str]:
+        """Return what is more than a recipient may have, each with the rule; usually nothing."""
+        counted = (
+            ("phones", len(self.phones), PHONES_MAX),
+            ("emails", len(self.emails), EMAILS_MAX),
+            ("devices", len(self.devices), DEVICES_MAX),
+            ("preferences", len({category for category, _ in self.preferences}), CATEGORIES_MAX),
         )
-        return [(channel, one) for channel, found in by_channel for one in found]
-
-
-NOBODY = Profile()
+        return [f"{found} {what}, at most {most}" for what, found, most in counted if found > most]
 
 
 def pack(profile: Profile) -> str:
-    """Return a profile as the text that is kept; equal profiles are equal texts."""
-    content = {
-        "form": FORM,
+    """Return a profile as text: the same profile gives the same text."""
+    quiet = profile.quiet
+    kept: dict[str, Any] = {
         "phones": profile.phones,
         "emails": profile.emails,
-        "devices": [[d.address, _iso(d.registered_at), _iso(d.last_seen)] for d in profile.devices],
+        "devices": [_packed(device) for device in profile.devices],
         "time_zone": profile.time_zone,
         "locale": profile.locale,
-        "state": profile.state,
-        "quiet": [at.isoformat("minutes") for at in profile.quiet or ()],
-        "preferences": sorted([*key, on] for key, on in profile.preferences.items()),
+        "quiet": quiet and [_clock(quiet.start), _clock(quiet.end)],
+        "states": sorted(profile.states),
+        "preferences": nest(profile.preferences),
     }
-    kept = {name: value for name, value in content.items() if value}
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    said = {"form": _FORM} | {name: value for name, value in kept.items() if value}
+    return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def read_profile(text: str) -> Profile:
-    """Return what was packed; BadProfile if it cannot be read."""
+    """Return what pack() was given. BadProfile: it is none, or in a form that is not known here."""
     try:
-        content = json.loads(text)
-        if content["form"] != FORM:
-            raise BadProfile(f"form {content['form']} is not known here")
-        return _read(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadProfile(f"{type(error).__name__}: {error}") from error
+        kept = json.loads(text)
+        form = kept["form"]
+        found = _read(kept) if form == _FORM else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadProfile(f"is no profile: {type(error).__name__}: {error}") from error
+    if found is None:
+        raise BadProfile(f"is in form {form!r}; this version reads {_FORM}")
+    return found
 
 
-def _read(content: Mapping[str, Any]) -> Profile:
-    quiet = tuple(time.fromisoformat(at) for at in content.get("quiet", ()))
+def renew(before: Profile, after: Profile, now: datetime) -> Profile:
+    """Return `after` with its devices' times as they may be kept: never back, never ahead of now.
+
+    A request that was on its way for long does not undo a newer one, and a clock that goes wrong
+    does not call a token younger than the news that it died.
+    """
+    had = {device.address: device for device in before.devices}
+    devices = tuple(_renewed(had.get(one.address, one), one, now) for one in after.devices)
+    return replace(after, devices=devices)
+
+
+def is_newer_only(before: Profile, after: Profile) -> bool:
+    """Say whether two profiles differ in nothing but their devices' times, or not at all."""
+    return _timeless(before) == _timeless(after)
+
+
+def unite(into: Profile, other: Profile) -> Profile:
+    """Return the one person that two profiles are: `into`'s addresses first, then the other's.
+
+    Of preferences, off wins. Hours, zone, locale and state are `into`'s, else the other's. There
+    may be more addresses than one may have: see excess().
+    """
+    devices = {device.address: device for device in into.devices}
+    for device in other.devices:
+        known = devices.get(device.address, device)
+        devices[device.address] = _renewed(known, device, None)
     return Profile(
-        tuple(content.get("phones", ())),
-        tuple(content.get("emails", ())),
-        tuple(
-            KnownDevice(address, _instant(registered_at), _instant(last_seen))
-            for address, registered_at, last_seen in content.get("devices", ())
-        ),
-        content.get("time_zone"),
-        content.get("locale"),
-        content.get("state"),
-        (quiet[0], quiet[1]) if quiet else None,
-        {(category, by): on for category, by, on in content.get("preferences", ())},
+        phones=tuple(dict.fromkeys((*into.phones, *other.phones))),
+        emails=tuple(dict.fromkeys((*into.emails, *other.emails))),
+        devices=tuple(devices.values()),
+        time_zone=into.time_zone or other.time_zone,
+        locale=into.locale or other.locale,
+        quiet=into.quiet or other.quiet,
+        states=into.states or other.states,
+        preferences=unite_wishes(into.preferences, other.preferences),
     )
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+def _read(kept: Mapping[str, Any]) -> Profile:
+    quiet = kept.get("quiet")
+    return Profile(
+        phones=tuple(kept.get("phones", ())),
+        emails=tuple(kept.get("emails", ())),
+        devices=tuple(_device(device) for device in kept.get("devices", ())),
+        time_zone=kept.get("time_zone"),
+        locale=kept.get("locale"),
+        quiet=Quiet(*(time.fromisoformat(at) for at in quiet)) if quiet else None,
+        states=frozenset(kept.get("states", ())),
+        preferences=flatten(kept.get("preferences", {})),
+    )
 
 
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _packed(device: KnownDevice) -> dict[str, str]:
+    times = {name: getattr(device, name) for name in _TIMES}
+    told = {"platform": device.platform, "app": device.app, "token": device.token}
+    return told | {name: at.astimezone(UTC).isoformat() for name, at in times.items() if at}
+
+
+def _device(kept: Mapping[str, str]) -> KnownDevice:
+    times = (datetime.fromisoformat(kept[name]) if name in kept else None for name in _TIMES)
+    return KnownDevice(kept["platform"], kept["app"], kept["token"], *times)
+
+
+def _clock(at: time) -> str:
+    return at.isoformat("minutes")
+
+
+def _renewed(before: KnownDevice, after: KnownDevice, now: datetime | None) -> KnownDevice:
+    return replace(
+        after,
+        registered_at=_latest(before.registered_at, after.registered_at, now),
+        last_seen=_latest(before.last_seen, after.last_seen, now),
+    )
+
+
+def _latest(one: datetime | None, other: datetime | None, now: datetime | None) -> datetime | None:
+    latest = max((at for at in (one, other) if at is not None), default=None)
+    return latest if latest is None or now is None else min(latest, now)
+
+
+def _timeless(profile: Profile) -> Profile:
+    bare = (replace(device, registered_at=None, last_seen=None) for device in profile.devices)
+    return replace(profile, devices=tuple(bare))

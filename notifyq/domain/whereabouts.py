@@ -1,12 +1,10 @@
 """Where a recipient may be: their own word, else what their number and their address tell. Pure."""
 
-from notifyq.domain.hours import Hours, Quiet, Whereabouts
+from notifyq.domain.hours import Hours, Whereabouts
 from notifyq.domain.model import Channel
-from notifyq.domain.places import Places, places_of
+from notifyq.domain.places import NOWHERE, places_of
 from notifyq.domain.profile import Profile
 from notifyq.domain.terms import Terms
-
-_NOWHERE = Places(frozenset(), frozenset())
 
 
 def whereabouts(
@@ -17,15 +15,13 @@ def whereabouts(
     Marketing hours go by every state and zone that anything points to: numbers are ported and
     people move. The person's own zone is believed for the rest.
     """
-    quiet = Quiet(*profile.quiet) if profile is not None and profile.quiet else None
+    quiet = profile.quiet if profile is not None else None
     if terms.hours is Hours.ANY or (terms.hours is Hours.RECIPIENT and quiet is None):
         return None
     zone = profile.time_zone if profile is not None else terms.time_zone
     phone = _phone(channel, address, profile)
-    places = _NOWHERE if phone is None else places_of(phone)
-    states = places.states
-    if profile is not None and profile.state is not None:
-        states |= {profile.state}
+    places = NOWHERE if phone is None else places_of(phone)
+    states = places.states | (profile.states if profile is not None else frozenset())
     zones = places.zones | ({zone} if zone else frozenset())
     own = zone if terms.hours is not Hours.LEGAL else None
     return Whereabouts(zones, states, own, quiet)

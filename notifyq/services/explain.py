@@ -5,19 +5,17 @@ consent, the recipient's profile and the tenant's defaults, the versions of a te
 Settings (categories, programs) are those of today.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifyq.domain.address import BadAddress, channel_of, normal
 from notifyq.domain.consent import standing
-from notifyq.domain.hours import Hours
 from notifyq.domain.ids import floor_of
 from notifyq.domain.model import Category, Channel, Due, MessageClass
 from notifyq.domain.policy import Consent, Facts, Objection, explain
-from notifyq.domain.preferences import Verdict, wanted
-from notifyq.domain.profile import Profile
+from notifyq.domain.preferences import Wishes, wanted
+from notifyq.domain.profile import DEFAULTS, Profile
 from notifyq.domain.states import State
 from notifyq.domain.terms import Terms
 from notifyq.domain.whereabouts import whereabouts
@@ -66,23 +64,20 @@ class Answer:
 class Explained:
     """What would become of a message now, by each address, and what became of the last ones."""
 
-    version: int | None  # of the recipient's profile; None: it is not kept here
+    is_kept: bool  # whether there was such a recipient; else it was taken for an address
     answers: tuple[Answer, ...]
     latest: tuple[Latest, ...]
 
 
 async def answer(conn: Conn, question: Question) -> Explained:
     """Return the explanation; it reads and changes nothing."""
-    which = {"cell": question.cell, "tenant_id": question.tenant_id, "test": question.test}
-    found = await recipients.as_of(conn, **which, id=question.recipient, at=question.at)
-    of_all = await recipients.as_of(conn, **which, id=recipients.EVERYBODY, at=question.at)
-    profile = found.profile if found else None
-    defaults = of_all.profile.preferences if of_all else {}
-    addresses = _addresses(question.recipient, profile)
-    answers = [
-        await _answer(conn, question, channel, address, profile, defaults)
-        for channel, address in addresses
-    ]
+    profile = await _profile(conn, question, question.recipient)
+    of_all = await _profile(conn, question, DEFAULTS)
+    defaults = of_all.preferences if of_all else {}
+    answers = []
+    for channel, address in _addresses(question.recipient, profile):
+        found_out = await _look(conn, question, channel, address)
+        answers.append(_judged(question, found_out, profile, defaults))
     latest = await explaining.latest(
         conn,
         [one.address_key for one in answers],
@@ -92,48 +87,75 @@ async def answer(conn: Conn, question: Question) -> Explained:
         category=question.category.name,
         before=floor_of(question.at + timedelta(milliseconds=1)),
     )
-    return Explained(found.version if found else None, tuple(answers), tuple(latest))
+    return Explained(profile is not None, tuple(answers), tuple(latest))
 
 
-async def _answer(
-    conn: Conn,
-    question: Question,
-    channel: Channel,
-    address: str,
-    profile: Profile | None,
-    defaults: Mapping[tuple[str, str], bool],
-) -> Answer:
-    """Ask every rule about one address."""
+async def _profile(conn: Conn, question: Question, recipient: str) -> Profile | None:
+    return await recipients.as_of(
+        conn,
+        cell=question.cell,
+        tenant_id=question.tenant_id,
+        test=question.test,
+        id=recipient,
+        at=question.at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of one address."""
+
+    channel: Channel
+    address: str
+    key: bytes
+    noted: list[Noted]
+    dead: tuple[datetime, str] | None
+    begun: list[datetime]  # of what is capped, in the day before
+
+
+async def _look(conn: Conn, question: Question, channel: Channel, address: str) -> _Found:
     key = await ledger.address_key(conn, address)
     who = ledger.Person(question.scope, channel, key)
-    which = {"cell": question.cell, "at": question.at}
-    noted = await explaining.events(conn, who, **which)
-    dead = await explaining.dead(conn, who, **which)
-    begun = await explaining.begun(conn, who, **which)
-    stands = standing(one.said for one in noted)
-    consent = Consent(
-        stands.blocked,
-        noted[-1].revision if noted else 0,
-        dead[0] if dead else None,
-        stands.programs,
-        stands.held,
-        stands.consented,
-        tuple(begun),
+    cell, at = question.cell, question.at
+    return _Found(
+        channel,
+        address,
+        key,
+        await explaining.events(conn, who, cell=cell, at=at),
+        await explaining.dead(conn, who, cell=cell, at=at),
+        await explaining.begun(conn, who, cell=cell, at=at),
     )
-    due = _due(question, address, key)
-    where = whereabouts(channel, address, due.terms, profile)
+
+
+def _judged(question: Question, found: _Found, profile: Profile | None, defaults: Wishes) -> Answer:
+    """Ask every rule about one address."""
+    due = _due(question, found.address, found.key)
     preference = wanted(
         question.category.name,
-        channel,
+        found.channel,
         mandatory=question.category.is_mandatory,
         own=profile.preferences if profile else {},
         of_tenant=defaults,
         default_on=question.category.is_wanted,
     )
-    facts = Facts(question.at, channel, consent, where, preference)
-    read = _read(noted, dead, begun, facts, due)
+    where = whereabouts(found.channel, found.address, due.terms, profile)
+    facts = Facts(question.at, found.channel, _consent(found), where, preference)
+    read = _read(found, facts, due)
     steps = [Step(rule, said, read.get(rule, "")) for rule, said in explain(due, facts)]
-    return Answer(channel, key, tuple(steps))
+    return Answer(found.channel, found.key, tuple(steps))
+
+
+def _consent(found: _Found) -> Consent:
+    stands = standing(one.said for one in found.noted)
+    return Consent(
+        stands.blocked,
+        found.noted[-1].revision if found.noted else 0,
+        found.dead[0] if found.dead else None,
+        stands.programs,
+        stands.held,
+        stands.consented,
+        tuple(found.begun),
+    )
 
 
 def _due(question: Question, address: str, key: bytes) -> Due:
@@ -167,36 +189,25 @@ def _due(question: Question, address: str, key: bytes) -> Due:
     )
 
 
-def _read(
-    noted: Sequence[Noted],
-    dead: tuple[datetime, str] | None,
-    begun: Sequence[datetime],
-    facts: Facts,
-    due: Due,
-) -> dict[str, str]:
+def _read(found: _Found, facts: Facts, due: Due) -> dict[str, str]:
     """Say what each rule read, by row."""
-    last = noted[-1] if noted else None
-    said = (
-        f"{last.said.kind} by {last.said.source} at {last.said.at.isoformat()} ({last.reason}), "
-        f"revision {last.revision}"
-        if last
-        else "no event"
-    )
-    verdict: Verdict | None = facts.preference
-    where = facts.where
+    last, cap, where = found.noted[-1] if found.noted else None, due.terms.cap, facts.where
     zones = ", ".join(sorted(where.zones)) if where else ""
+    events = f"{len(found.noted)} events"
+    if last is not None:
+        when = last.said.at.isoformat()
+        events += f"; the last: {last.said.kind} by {last.said.source} at {when} ({last.reason})"
+    written = facts.consent is not None and facts.consent.consented
     return {
         "expiry": f"it would expire at {due.expires_at.isoformat()}",
-        "opt_out": f"{len(noted)} events; the last: {said}",
-        "consent": "written consent is on record"
-        if facts.consent and facts.consent.consented
-        else "no written consent is on record",
-        "address": f"dead since {dead[0].isoformat()}: {dead[1]}" if dead else "not called dead",
-        "preference": verdict.by if verdict else "",
-        "hours": f"{due.terms.hours}; zones: {zones or 'none known'}"
-        if due.terms.hours is not Hours.ANY
-        else "any",
-        "cap": f"{len(begun)} of {due.terms.cap} in 24 hours" if due.terms.cap else "none",
+        "opt_out": events,
+        "consent": f"written consent is {'' if written else 'not '}on record",
+        "address": f"dead since {found.dead[0].isoformat()}: {found.dead[1]}"
+        if found.dead
+        else "no provider called it dead",
+        "preference": facts.preference.by if facts.preference else "",
+        "hours": f"{due.terms.hours}; zones: {zones or 'none known'}" if where else "any",
+        "cap": f"{len(found.begun)} of {cap} in 24 hours" if cap else "none",
     }
 
 
@@ -204,7 +215,7 @@ def _addresses(recipient: str, profile: Profile | None) -> list[tuple[Channel, s
     """Return where somebody is told: by their profile, or the one address that was given."""
     if profile is not None:
         channels = (Channel.SMS, Channel.EMAIL, Channel.PUSH)
-        return [(one, at) for one in channels for at, _ in profile.addresses(one)]
+        return [(one, at) for one in channels for at in profile.addresses(one)]
     try:
         channel = channel_of(recipient)
         return [(channel, normal(channel, recipient))]

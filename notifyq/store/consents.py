@@ -6,7 +6,7 @@ comes first, and an opt-out that came first wins.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import LiteralString
 
@@ -51,30 +51,6 @@ UPDATE consent AS c
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
    AND c.address_key = k.address_key
 """
-_STATUS: LiteralString = """
-SELECT c.brand, c.channel::text, c.blocked, c.revision, c.changed_at,
-       (SELECT array_agg(jsonb_build_object('kind', e.kind, 'at', e.at, 'actor', e.actor,
-                                            'reason', e.reason) ORDER BY e.revision)
-          FROM consent_event e
-         WHERE e.cell = c.cell AND e.brand = c.brand AND e.channel = c.channel
-           AND e.address_key = c.address_key)
-  FROM consent c
- WHERE c.cell = %(cell)s::int2 AND c.address_key = notifyq.address_key(%(address)s::text)
-   AND (%(brand)s::text IS NULL OR c.brand = %(brand)s::text)
- ORDER BY c.brand, c.channel
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the consent rows of one address say, with their evidence, oldest first."""
-
-    brand: str
-    channel: str
-    blocked: bool
-    revision: int
-    changed_at: datetime
-    history: list[dict[str, str]]
 
 
 async def lock(
@@ -98,12 +74,7 @@ async def lock(
     }
     await conn.execute(MEET, parameters)
     cursor = await conn.execute(LOCK, parameters)
-    found = {
-        (brand, address_key): Consent(blocked, revision, dead_at, tuple(programs), *said, tuple(at))
-        for brand, address_key, blocked, revision, dead_at, programs, *said, at in (
-            await cursor.fetchall()
-        )
-    }
+    found = {(row[0], row[1]): _read(*row[2:]) for row in await cursor.fetchall()}
     anew = [key for key, said in found.items() if _is_after(people[key], said.dead_at)]
     await revive(conn, anew, cell=cell, channel=channel)
     return found | {key: replace(found[key], dead_at=None) for key in anew}
@@ -127,6 +98,18 @@ async def revive(
         await conn.execute(REVIVE, parameters)
 
 
+def _read(
+    blocked: bool,
+    revision: int,
+    dead_at: datetime | None,
+    programs: list[str],
+    held: bool,
+    consented: bool,
+    begun_at: list[datetime],
+) -> Consent:
+    return Consent(blocked, revision, dead_at, tuple(programs), held, consented, tuple(begun_at))
+
+
 def _is_after(since: datetime | None, dead_at: datetime | None) -> bool:
     return since is not None and dead_at is not None and since > dead_at
 
@@ -145,13 +128,3 @@ async def count(
     }
     if ordered:
         await conn.execute(COUNT, parameters)
-
-
-async def status(conn: Conn, *, cell: int, address: str, brand: str | None) -> list[Status]:
-    """Return what is known of a normalised address, for one brand or for all."""
-    parameters = {"cell": cell, "address": address, "brand": brand}
-    cursor = await conn.execute(_STATUS, parameters)
-    return [
-        Status(owner, channel, blocked, revision, changed_at, history or [])
-        for owner, channel, blocked, revision, changed_at, history in await cursor.fetchall()
-    ]

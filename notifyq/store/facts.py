@@ -39,7 +39,8 @@ SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address,
                             FROM recipient AS p
                            WHERE p.cell = %(cell)s::int2 AND p.tenant_id = d.tenant_id
                              AND p.test = (right(d.brand, 5) = ':test') AND p.id = d.recipient
-                           LIMIT 1) AS r ON d.recipient IS NOT NULL
+                             AND NOT p.erased AND d.recipient IS NOT NULL
+                           LIMIT 1) AS r ON true
 """
 
 _TERMS_AT = 12  # columns of FACTS before those of the terms, without the id
@@ -59,9 +60,9 @@ async def load(
     found = []
     for delivery_id, *fact in sorted(await cursor.fetchall(), key=itemgetter(0)):
         c = by_id[delivery_id]
-        job = delivery_id, c.attempts, c.tries, c.criticality, c.place
         its, said, rest = fact[:_TERMS_AT], fact[_TERMS_AT:-2], fact[-2:]
-        found.append(Due(*job, *its, _terms(*said), *rest))
+        known = [*its, _terms(*said), *rest]
+        found.append(Due(delivery_id, c.attempts, c.tries, c.criticality, c.place, *known))
     return found
 
 

@@ -5,13 +5,13 @@ other, and what came first counts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from notifyq.domain.consent import Kind, Said, Source, Standing, in_force, standing
+from notifyq.domain.consent import SKEW, Kind, Said, Source, Standing, in_force, standing
 from notifyq.domain.model import Channel
 from notifyq.store.db import Conn
 
@@ -88,9 +88,13 @@ class Noted:
 
 async def address_key(conn: Conn, address: str) -> bytes:
     """Return the key of a normalised address."""
-    ((found,),) = await (await conn.execute(KEYS, ([address],))).fetchall()
-    key: bytes = found
-    return key
+    (found,) = await address_keys(conn, [address])
+    return found
+
+
+async def address_keys(conn: Conn, addresses: Sequence[str]) -> list[bytes]:
+    """Return the keys of normalised addresses, in their order."""
+    return [key for (key,) in await (await conn.execute(KEYS, (list(addresses),))).fetchall()]
 
 
 async def note(
@@ -98,23 +102,19 @@ async def note(
 ) -> Noted:
     """Add an event in this transaction, with what it makes of the consent row.
 
-    Not `always`: an opt-out beside one in force from the same source adds nothing.
+    Not `always`: an opt-out adds nothing beside one in force from the same source that is as new.
+    A newer one is kept: consent that was given between the two takes back the first alone.
     """
-    where = {
-        "cell": cell,
-        "brand": person.brand,
-        "channel": person.channel,
-        "address_key": person.address_key,
-    }
-    await conn.execute(MEET, where)
-    ((now,),) = await (await conn.execute(LOCK, where)).fetchall()
+    now = await lock(conn, person, cell=cell)
+    where = _where(person, cell)
     rows = await (await conn.execute(EVENTS, where)).fetchall()
     known = [Said(Kind(kind), at, Source(by), program) for kind, at, by, program in rows]
     before = standing(known)
-    if not always and _says_nothing_new(known, entry):
-        return Noted(before, before, added=False)
     happened_at = min(entry.at or now, now)  # a clock that is ahead decides nothing
-    after = standing([*known, Said(entry.kind, happened_at, entry.source, entry.program)])
+    said = Said(entry.kind, happened_at, entry.source, entry.program)
+    if not always and _says_nothing_new(known, said):
+        return Noted(before, before, added=False)
+    after = standing([*known, said])
     values = {
         "event_id": event_id,
         "kind": entry.kind,
@@ -133,10 +133,34 @@ async def note(
     return Noted(before, after)
 
 
-def _says_nothing_new(known: list[Said], entry: Entry) -> bool:
-    if entry.kind is not Kind.OPT_OUT:
+async def lock(conn: Conn, person: Person, *, cell: int) -> datetime:
+    """Lock a person's consent row in this transaction, made if missing; return the time.
+
+    Nobody begins a send to them, nor notes anything of them, until the transaction ends.
+    """
+    where = _where(person, cell)
+    await conn.execute(MEET, where)
+    ((now,),) = await (await conn.execute(LOCK, where)).fetchall()
+    found: datetime = now
+    return found
+
+
+def _where(person: Person, cell: int) -> dict[str, object]:
+    return {
+        "cell": cell,
+        "brand": person.brand,
+        "channel": person.channel,
+        "address_key": person.address_key,
+    }
+
+
+def _says_nothing_new(known: list[Said], said: Said) -> bool:
+    if said.kind is not Kind.OPT_OUT:
         return False
-    return any(stop.source is entry.source for stop in in_force(known, entry.program))
+    return any(
+        stop.source is said.source and said.at <= stop.at + SKEW
+        for stop in in_force(known, said.program)
+    )
 
 
 async def opt_out(

@@ -183,12 +183,12 @@ lane = _table(
 recipient = _table(
     "recipient",
     "*tenant_id integer, *test boolean, *id text, version integer, profile text, "
-    "merged_into text?, changed_at time",
+    "erased boolean, merged_into text?, changed_at time",
 )
 recipient_version = _table(
     "recipient_version",
     "*tenant_id integer, *test boolean, *id text, *version integer, profile text, at time, "
-    "actor text, erased boolean",
+    "actor text, erased boolean, merged_into text?",
 )
 recipient_address = _table(
     "recipient_address",

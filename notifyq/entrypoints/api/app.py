@@ -18,11 +18,12 @@ from notifyq.entrypoints.api import docs, openapi
 from notifyq.entrypoints.api.batch import BatchRoute
 from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
+from notifyq.entrypoints.api.consents import ConsentRoutes
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.problems import Problem, answer, unavailable
-from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 from notifyq.entrypoints.api.templates import TemplateRoutes
+from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 
 _log = logging.getLogger("notifyq.api")
 
@@ -38,6 +39,7 @@ class Parts:
     cancel: CancelRoute
     dead_letters: DeadLetterRoutes
     templates: TemplateRoutes
+    consents: ConsentRoutes
     callbacks: CallbackRoute
     unsubscribe: UnsubscribeRoute
     ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
@@ -85,6 +87,8 @@ def create_app(build: Build) -> Starlette:
         _route("/v1/dead-letters/redrive", through(lambda p: p.dead_letters.redrive), "POST"),
         _route("/v1/templates/{name}", through(lambda p: p.templates.one), "GET", "PUT"),
         _route("/v1/templates/{name}/render", through(lambda p: p.templates.render), "POST"),
+        _route("/v1/consents", through(lambda p: p.consents.post), "POST"),
+        _route("/v1/suppressions/lookup", through(lambda p: p.consents.look_up), "POST"),
         _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
         _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
         _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),

@@ -6,7 +6,8 @@ Looked up at once for a whole request, however many recipients it has: two state
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from notifyq.domain.profile import Profile
+from notifyq.domain.preferences import Wishes
+from notifyq.domain.profile import DEFAULTS, Profile
 from notifyq.domain.template import Template
 from notifyq.entrypoints.api.body import Body, ListBody
 from notifyq.entrypoints.api.people import Recipient
@@ -25,9 +26,9 @@ class Known:
     templates: Mapping[str, Template] = field(default_factory=dict)  # by name
 
     @property
-    def defaults(self) -> Mapping[tuple[str, str], bool]:
+    def defaults(self) -> Wishes:
         """What the tenant's recipients want where they say nothing themselves."""
-        found = self.profiles.get(recipients.EVERYBODY)
+        found = self.profiles.get(DEFAULTS)
         return found.preferences if found else {}
 
 
@@ -57,7 +58,7 @@ class Knower:
                     cell=holder.cell,
                     tenant_id=holder.tenant_id,
                     test=holder.test,
-                    ids=sorted(ids | {recipients.EVERYBODY}),
+                    ids=sorted(ids | {DEFAULTS}),
                 )
             if names:
                 shelf = Shelf(holder.cell, holder.tenant_id, holder.test)

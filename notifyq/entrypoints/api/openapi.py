@@ -19,7 +19,9 @@ from notifyq.entrypoints.api.answers import (
 )
 from notifyq.entrypoints.api.body import BatchBody, ListBody, NotificationBody
 from notifyq.entrypoints.api.cancel import CancelAnswer, CancelBody
-from notifyq.entrypoints.api.problems import KINDS
+from notifyq.entrypoints.api.consent_answers import ConsentAnswer, LookupAnswer
+from notifyq.entrypoints.api.consenting import ConsentBody, LookupBody
+from notifyq.entrypoints.api.describing import REF, body_of, json_of, operation, responses
 from notifyq.entrypoints.api.redriving import DeadLettersAnswer, RedriveAnswer, RedriveBody
 from notifyq.entrypoints.api.templating import (
     RenderAnswer,
@@ -30,7 +32,6 @@ from notifyq.entrypoints.api.templating import (
 )
 
 VERSION = "0.1.0"
-_REF = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (NotificationBody, "validation"),
     (ListBody, "validation"),
@@ -39,6 +40,8 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RedriveBody, "validation"),
     (TemplateBody, "validation"),
     (RenderBody, "validation"),
+    (ConsentBody, "validation"),
+    (LookupBody, "validation"),
     (AcceptedAnswer, "serialization"),
     (ListAcceptedAnswer, "serialization"),
     (BatchAnswer, "serialization"),
@@ -50,6 +53,8 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (SavedAnswer, "serialization"),
     (TemplateAnswer, "serialization"),
     (RenderAnswer, "serialization"),
+    (ConsentAnswer, "serialization"),
+    (LookupAnswer, "serialization"),
     (ProblemAnswer, "serialization"),
 ]
 _BODY_PROBLEMS = (
@@ -89,7 +94,7 @@ async def serve(_: Request) -> Response:
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
-    _, schemas = models_json_schema(_MODELS, ref_template=_REF)
+    _, schemas = models_json_schema(_MODELS, ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "notifyq", "version": VERSION, "license": {"name": "Apache-2.0"}},
@@ -107,71 +112,75 @@ def _paths() -> dict[str, Any]:
     accepted = "Committed. A replay adds Idempotent-Replayed: true."
     settled = "It settled while it was waited for: Preference-Applied says so."
     found = {"200": {"description": "Found.", "content": {"application/json": {}}}}
-    create = _operation("createNotification", "Accept a notification, to one or to many")
-    batch = _operation("createNotifications", "Accept many notifications, a result for each")
-    seen = _operation("getNotification", "Show a notification")
-    deliveries = _operation("listDeliveries", "Show a notification's deliveries")
-    timeline = _operation("getTimeline", "Show what happened to a notification")
+    create = operation("createNotification", "Accept a notification, to one or to many")
+    batch = operation("createNotifications", "Accept many notifications, a result for each")
+    seen = operation("getNotification", "Show a notification")
+    deliveries = operation("listDeliveries", "Show a notification's deliveries")
+    timeline = operation("getTimeline", "Show what happened to a notification")
     return {
         "/v1/notifications": {
             "post": create
-            | {"parameters": [_KEY, _PREFER], "requestBody": _body("NotificationBody", "ListBody")}
-            | _responses(
+            | {
+                "parameters": [_KEY, _PREFER],
+                "requestBody": body_of("NotificationBody", "ListBody"),
+            }
+            | responses(
                 {
-                    "200": _json(settled, "SeenAnswer"),
-                    "202": _json(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
+                    "200": json_of(settled, "SeenAnswer"),
+                    "202": json_of(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
                 },
                 _POST_PROBLEMS,
             )
         },
         "/v1/notifications/batch": {
             "post": batch
-            | {"requestBody": _body("BatchBody")}
-            | _responses({"200": _json("A result for each.", "BatchAnswer")}, _BODY_PROBLEMS)
+            | {"requestBody": body_of("BatchBody")}
+            | responses({"200": json_of("A result for each.", "BatchAnswer")}, _BODY_PROBLEMS)
         },
         one: {
             "get": seen
             | {"parameters": [_ID]}
-            | _responses({"200": _json("Found.", "SeenAnswer")}, _READ_PROBLEMS)
+            | responses({"200": json_of("Found.", "SeenAnswer")}, _READ_PROBLEMS)
         },
         f"{one}/deliveries": {
             "get": deliveries
             | {"parameters": [_ID, *_PAGE]}
-            | _responses({"200": _json("Found.", "DeliveriesAnswer")}, _PAGE_PROBLEMS)
+            | responses({"200": json_of("Found.", "DeliveriesAnswer")}, _PAGE_PROBLEMS)
         },
         f"{one}/timeline": {
-            "get": timeline | {"parameters": [_ID, *_PAGE]} | _responses(found, _PAGE_PROBLEMS)
+            "get": timeline | {"parameters": [_ID, *_PAGE]} | responses(found, _PAGE_PROBLEMS)
         },
         **_by_hand(one),
         **_templates(),
+        **_consents(),
     }
 
 
 def _by_hand(one: str) -> dict[str, Any]:
     """Return the paths of what is done to notifications afterwards."""
-    cancel = _operation("cancelNotification", "Call a notification back")
-    dead = _operation("listDeadLetters", "Show what was given up on")
-    redrive = _operation("redriveDeadLetters", "Make dead letters due again")
+    cancel = operation("cancelNotification", "Call a notification back")
+    dead = operation("listDeadLetters", "Show what was given up on")
+    redrive = operation("redriveDeadLetters", "Make dead letters due again")
     cause = {"name": "cause", "in": "query", "required": False, "schema": _TEXT}
-    called = _json("What that came to, for each delivery.", "CancelAnswer")
+    called = json_of("What that came to, for each delivery.", "CancelAnswer")
     return {
         f"{one}/cancel": {
             "post": cancel
-            | {"parameters": [_ID], "requestBody": _body("CancelBody") | {"required": False}}
-            | _responses({"200": called}, (*_BODY_PROBLEMS, "not_found", "key_in_use"))
+            | {"parameters": [_ID], "requestBody": body_of("CancelBody") | {"required": False}}
+            | responses({"200": called}, (*_BODY_PROBLEMS, "not_found", "key_in_use"))
         },
         "/v1/dead-letters": {
             "get": dead
             | {"parameters": [cause, *_PAGE]}
-            | _responses(
-                {"200": _json("Found.", "DeadLettersAnswer")},
+            | responses(
+                {"200": json_of("Found.", "DeadLettersAnswer")},
                 ("unauthenticated", "missing_scope", "invalid_request", "unavailable"),
             )
         },
         "/v1/dead-letters/redrive": {
             "post": redrive
-            | {"requestBody": _body("RedriveBody")}
-            | _responses({"200": _json("A result for each.", "RedriveAnswer")}, _BODY_PROBLEMS)
+            | {"requestBody": body_of("RedriveBody")}
+            | responses({"200": json_of("A result for each.", "RedriveAnswer")}, _BODY_PROBLEMS)
         },
     }
 
@@ -179,55 +188,42 @@ def _by_hand(one: str) -> dict[str, Any]:
 def _templates() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
     version = {"name": "version", "in": "query", "required": False, "schema": _NUMBER}
-    save = _operation("putTemplate", "Save a template's next version")
-    show = _operation("getTemplate", "Show a version of a template")
-    render = _operation("renderTemplate", "Show what a template says")
-    saved = {"200": _json("The version that says it.", "SavedAnswer")}
-    shown = {"200": _json("What it says, by channel.", "RenderAnswer")}
+    save = operation("putTemplate", "Save a template's next version")
+    show = operation("getTemplate", "Show a version of a template")
+    render = operation("renderTemplate", "Show what a template says")
+    saved = {"200": json_of("The version that says it.", "SavedAnswer")}
+    shown = {"200": json_of("What it says, by channel.", "RenderAnswer")}
     return {
         "/v1/templates/{name}": {
             "put": save
-            | {"parameters": [name], "requestBody": _body("TemplateBody")}
-            | _responses(saved, (*_BODY_PROBLEMS, "version_conflict")),
+            | {"parameters": [name], "requestBody": body_of("TemplateBody")}
+            | responses(saved, (*_BODY_PROBLEMS, "version_conflict")),
             "get": show
             | {"parameters": [name, version]}
-            | _responses({"200": _json("Found.", "TemplateAnswer")}, _PAGE_PROBLEMS),
+            | responses({"200": json_of("Found.", "TemplateAnswer")}, _PAGE_PROBLEMS),
         },
         "/v1/templates/{name}/render": {
             "post": render
-            | {"parameters": [name], "requestBody": _body("RenderBody")}
-            | _responses(shown, (*_BODY_PROBLEMS, "not_found"))
+            | {"parameters": [name], "requestBody": body_of("RenderBody")}
+            | responses(shown, (*_BODY_PROBLEMS, "not_found"))
         },
     }
 
 
-def _operation(name: str, summary: str) -> dict[str, Any]:
-    return {"operationId": name, "summary": summary}
-
-
-def _responses(good: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
-    return {"responses": good | _problems(codes)}
-
-
-def _problems(codes: tuple[str, ...]) -> dict[str, Any]:
-    by_status: dict[str, list[str]] = {}
-    for code, kind in KINDS.items():
-        if any(kind.status == KINDS[asked].status for asked in codes):
-            by_status.setdefault(str(kind.status), []).append(f"`{code}`: {kind.title}.")
+def _consents() -> dict[str, Any]:
+    record = operation("recordConsent", "Write down consent, or an opt-out, with its evidence")
+    look_up = operation("lookUpSuppressions", "Say whether addresses may be told, and why not")
+    stands = {"200": json_of("What stands now.", "ConsentAnswer")}
+    found = {"200": json_of("An answer for each.", "LookupAnswer")}
     return {
-        status: _json(" ".join(lines), "ProblemAnswer", media="application/problem+json")
-        for status, lines in by_status.items()
+        "/v1/consents": {
+            "post": record
+            | {"requestBody": body_of("ConsentBody")}
+            | responses(stands, (*_BODY_PROBLEMS, "provider_blocks", "opt_out_stands"))
+        },
+        "/v1/suppressions/lookup": {
+            "post": look_up
+            | {"requestBody": body_of("LookupBody")}
+            | responses(found, _BODY_PROBLEMS)
+        },
     }
-
-
-def _body(*models: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": _one_of(models)}}}
-
-
-def _json(description: str, *models: str, media: str = "application/json") -> dict[str, Any]:
-    return {"description": description, "content": {media: {"schema": _one_of(models)}}}
-
-
-def _one_of(models: tuple[str, ...]) -> dict[str, Any]:
-    refs = [{"$ref": _REF.format(model=model)} for model in models]
-    return refs[0] if len(refs) == 1 else {"oneOf": refs}

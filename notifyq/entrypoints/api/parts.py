@@ -112,11 +112,9 @@ class _Plan:
         self, where: str, channel: Channel, recipient: Recipient, profile: Profile | None
     ) -> list[tuple[str, datetime | None]]:
         """Return a recipient's addresses of a channel, with when each was registered."""
-        if recipient.is_named and profile is not None:
-            found = profile.addresses(channel)
-        else:
-            since = recipient.registered(channel)
-            found = [(at, since.get(at)) for at in recipient.addresses(channel)]
+        who = profile if recipient.is_named and profile is not None else recipient
+        since = who.registered(channel)
+        found = [(address, since.get(address)) for address in who.addresses(channel)]
         if self._pinned and not found:
             rule = f"is required: channels names {channel}"
             self.faults.append(Fault(f"{where}/{FIELD_OF[channel]}", rule))

@@ -52,6 +52,18 @@ KINDS = {
         False,
         "Read it, and send its number in `replaces`.",
     ),
+    "provider_blocks": Kind(
+        409,
+        "A provider blocks this address",
+        False,
+        "The person must text START to the number that they opted out from.",
+    ),
+    "opt_out_stands": Kind(
+        409,
+        "An opt-out is as new as this consent, or newer",
+        False,
+        "Ask the person again: only consent given after it takes it back.",
+    ),
     "body_too_large": Kind(
         413, "The body is too large", False, "At most 65,536 bytes; 4,194,304 for many recipients."
     ),

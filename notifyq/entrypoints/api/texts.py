@@ -50,7 +50,7 @@ class Texts:
         body, template = self._body, self._template
         if template is None:
             content = body.content.of(channel, body.collapse_key) if body.content else None
-            assert content is not None  # noqa: S101  # `has` was asked before
+            assert content is not None  # `has` was asked before
             return content, None
         found = rendered(
             template, channel, _normal(locale), body.data or {}, collapse_key=body.collapse_key
