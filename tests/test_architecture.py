@@ -148,7 +148,6 @@ CONNECTS = {
     ("migrate.py", "engine.connect"): "alembic's connection",
     ("migrate.py", "connection.commit"): "ends the statement that took the migration lock",
     ("entrypoints/worker/lane.py", "conn.rollback"): "ends a read of the fence",
-    ("cli/optout.py", "conn.rollback"): "ends a read before the command",
 }
 OUR_WRAPPERS = {"db.connect", "store_db.connect"}
 SQL_ELSEWHERE = {

@@ -4,6 +4,7 @@ import click
 
 from notifyq.cli import (
     audit,
+    consent,
     database,
     dlq,
     doctor,
@@ -39,6 +40,7 @@ for command in (
     dlq.dlq,
     doubt.doubt,
     optout.optout,
+    consent.consent,
     audit.audit,
     doctor.doctor,
 ):

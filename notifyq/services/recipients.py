@@ -227,7 +227,7 @@ async def _opt_out(conn: Conn, cell: int, person: Profile, by: Merger) -> tuple[
             continue
         found.append(channel.value)
         for address in free:
-            await consents.opt_out(
+            await ledger.opt_out(
                 conn,
                 cell=cell,
                 brand=by.brand,

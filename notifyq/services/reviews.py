@@ -33,9 +33,14 @@ class Read:
     added: bool = False
 
 
-async def waiting(conn: Conn, *, cell: int, limit: int) -> list[Event]:
-    """Return the texts that a person has yet to read, the oldest first. Changes nothing."""
-    people = await held_texts.people(conn, cell=cell, limit=limit)
+async def waiting(
+    conn: Conn, *, cell: int, scope: str | None, test: bool, limit: int
+) -> list[Event]:
+    """Return the texts that a person has yet to read, the oldest first. Changes nothing.
+
+    scope: this one only; None: any, of test sends or of live ones.
+    """
+    people = await held_texts.people(conn, cell=cell, scope=scope, test=test, limit=limit)
     found = await dossier.events(conn, people, cell=cell)
     texts = [text for events in found.values() for text in _unread(events)]
     return sorted(texts, key=lambda text: text.said.at)[:limit]

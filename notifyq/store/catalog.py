@@ -66,13 +66,25 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA notifyq TO notifyq_
 ALTER DEFAULT PRIVILEGES IN SCHEMA notifyq
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO notifyq_app;
 REVOKE ALL ON notifyq.address_secret FROM notifyq_app, notifyq_audit;
+-- Evidence is added to. Whoever runs this owns it, and is stopped by the ledger's own trigger.
 REVOKE UPDATE, DELETE, TRUNCATE ON notifyq.consent_event, notifyq.intervention FROM notifyq_app;
 GRANT SELECT ON notifyq.tenant, notifyq.notification, notifyq.delivery, notifyq.job,
                 notifyq.timer, notifyq.attempt, notifyq.dead_letter, notifyq.receipt,
                 notifyq.outbox, notifyq.fence, notifyq.worker, notifyq.lane, notifyq.consent,
                 notifyq.consent_event, notifyq.idempotency_key, notifyq.standby,
                 notifyq.intervention, notifyq.dedupe_mark TO notifyq_audit;
--- What was asked for and what was answered is content; that it is there is not.
+-- A number becomes its key by these: neither role sees the secret behind them.
+REVOKE EXECUTE ON FUNCTION notifyq.address_keys(text[]), notifyq.address_key(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION notifyq.address_keys(text[]), notifyq.address_key(text)
+    TO notifyq_app, notifyq_audit;
+-- Who can make a token can opt people out. The MAC is called by the two others, as their owner.
+REVOKE EXECUTE ON FUNCTION notifyq.unsubscribe_mac(smallint, bytea),
+                           notifyq.unsubscribe_token(smallint, text, text, bytea),
+                           notifyq.read_unsubscribe_token(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION notifyq.unsubscribe_token(smallint, text, text, bytea),
+                          notifyq.read_unsubscribe_token(text) TO notifyq_app;
+-- What was asked for and what was answered is content; that it is there is not. What people wrote
+-- to us about consent is evidence, and stands with its event.
 GRANT SELECT (cell, delivery_id) ON notifyq.content TO notifyq_audit;
 GRANT SELECT (cell, notification_id, status) ON notifyq.stored_response TO notifyq_audit;
 GRANT SELECT (cell, notification_id, tenant_id, operation, key_hash, claimed_until, tries, trouble)

@@ -11,7 +11,8 @@ from notifyq.store.ledger import Person
 # for it is asked by hand, and an index would be kept by every first contact.
 PEOPLE: LiteralString = """
 SELECT c.brand, c.channel::text, c.address_key FROM consent c
- WHERE c.cell = %(cell)s::int2 AND c.held
+ WHERE c.cell = %(cell)s::int2 AND c.held AND (c.brand LIKE '%%:test') = %(test)s::bool
+   AND (%(scope)s::text IS NULL OR c.brand = %(scope)s::text)
  ORDER BY c.changed_at, c.brand, c.address_key
  LIMIT %(limit)s::int4
 """
@@ -21,9 +22,12 @@ SELECT brand, channel::text, address_key FROM consent_event
 """
 
 
-async def people(conn: Conn, *, cell: int, limit: int) -> list[Person]:
-    """Return who has a text waiting, the longest first."""
-    cursor = await conn.execute(PEOPLE, {"cell": cell, "limit": limit})
+async def people(
+    conn: Conn, *, cell: int, scope: str | None, test: bool, limit: int
+) -> list[Person]:
+    """Return who has a text waiting, the longest first: in one scope, or of live or test sends."""
+    parameters = {"cell": cell, "scope": scope, "test": test, "limit": limit}
+    cursor = await conn.execute(PEOPLE, parameters)
     return [_person(*row) for row in await cursor.fetchall()]
 
 

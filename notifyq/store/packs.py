@@ -81,7 +81,8 @@ async def sends(conn: Conn, person: Person, *, cell: int) -> list[Sent]:
 
 def _sent(row: tuple[Any, ...]) -> Sent:
     tried = Try(*row[_ABOUT:]) if row[_ABOUT] is not None else None
-    return Sent(*row[:_ABOUT], tried=tried)
+    values: list[Any] = [*row[:_ABOUT], tried]
+    return Sent(*values)
 
 
 _ABOUT = len(fields(Sent)) - 1  # columns before the attempt's

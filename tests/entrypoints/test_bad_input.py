@@ -71,7 +71,10 @@ BAD = [
     Bad("unknown in content", "/content/voice", UNKNOWN, {"content": {"sms": {"body": TEXT}, "voice": {}}}),  # noqa: E501
     Bad("unknown in sms", "/content/sms/sender", UNKNOWN, content(sender="x")),
     Bad("unknown with a pointer's own signs", "/a~1b~0c", UNKNOWN, {"a/b~c": 1}),
-    Bad("template is not there yet", "/template", UNKNOWN, {"template": "order-shipped"}),
+    Bad("template and content", "/template", "in place of content", {"template": "order-shipped"}),
+    Bad("no such template", "/template", "there is no template of this name", {"content": ..., "template": "order-shipped"}),  # noqa: E501
+    Bad("data without a template", "/data", "fills a template", {"data": {}}),
+    Bad("template with a bad name", "/template", "match", {"content": ..., "template": "A b"}),
     Bad("recipient missing", "/recipient", "is required", {"recipient": ...}),
     Bad("category missing", "/category", "is required", {"category": ...}),
     Bad("content missing", "/content", "is required", {"content": ...}),
@@ -79,7 +82,9 @@ BAD = [
     Bad("no content", "/content", "says nothing", {"content": {}}),
     Bad("sms body missing", "/content/sms/body", "is required", {"content": {"sms": {}}}),
     Bad("two faults at once", "/recipient", "is required", {"recipient": ..., "nope": 1}, ("/nope",)),  # noqa: E501
-    Bad("recipient is a text", "/recipient", "", {"recipient": "user_42"}),
+    Bad("recipient that is not kept", "/recipient", "kept here", {"recipient": "user_42"}),
+    Bad("recipient's id is empty", "/recipient", "at least 1 character", {"recipient": ""}),
+    Bad("recipient's id is long", "/recipient", "at most 128 characters", {"recipient": "u" * 129}),
     Bad("recipient is a list", "/recipient", "", {"recipient": []}),
     Bad("recipient is null", "/recipient", "", {"recipient": None}),
     Bad("category is a number", "/category", "valid string", {"category": 1}),

@@ -5,9 +5,9 @@ be a silently different request.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from notifyq.domain.asking import RECIPIENTS_MAX
@@ -75,16 +75,6 @@ class _WhatAndWhen(Strict):
     not_before: Time | None = None
     expires_at: Time | None = None
 
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if (self.content is None) == (self.template is None):
-            rule = "needs one of content and template, and not both"
-            raise PydanticCustomError("what_to_say", "{rule}", {"rule": rule})
-        if self.data is not None and self.template is None:
-            rule = "data fills a template: name it, or leave data out"
-            raise PydanticCustomError("what_to_say", "{rule}", {"rule": rule})
-        return self
-
     @field_validator("channels")
     @classmethod
     def _each_once(cls, channels: list[str] | None) -> list[str] | None:
@@ -121,8 +111,12 @@ def _needs(whom: str) -> Callable[[dict[str, Any]], None]:
             "then": {"properties": then},
         }
 
+    one = {"oneOf": [present("content"), present("template")]}
+    filled = {"if": present("data"), "then": present("template")}
+
     def add(schema: dict[str, Any]) -> None:
-        schema["allOf"] = [rule(channel.value, field) for channel, field in FIELD_OF.items()]
+        rules = [rule(channel.value, field) for channel, field in FIELD_OF.items()]
+        schema["allOf"] = [*rules, one, filled]
 
     return add
 
@@ -179,17 +173,23 @@ def read(content: Any) -> Body:
         body = model.model_validate(content)
     except ValidationError as error:
         raise refused(faults_of(error)) from None
-    if isinstance(body, ListBody) and (twice := _twice(body.recipients)):
-        raise refused(twice)
+    faults = _what_to_say(body)
+    if isinstance(body, ListBody):
+        faults += _twice(body.recipients)
+    if faults:
+        raise refused(faults)
     return body
 
 
 def read_item(content: Any) -> BatchItem:
     """Validate one notification of a batch; Problem `invalid_request` as `read` has it."""
     try:
-        return BatchItem.model_validate(content)
+        item = BatchItem.model_validate(content)
     except ValidationError as error:
         raise refused(faults_of(error)) from None
+    if faults := _what_to_say(item):
+        raise refused(faults)
+    return item
 
 
 def read_batch(content: Any) -> list[Any]:
@@ -202,6 +202,17 @@ def read_batch(content: Any) -> list[Any]:
 
 class _Batch(Strict):
     notifications: Annotated[list[Any], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+def _what_to_say(body: Body) -> list[Fault]:
+    """Return what is wrong with what is said: it is content or a template, and data fills that."""
+    if body.content is None and body.template is None:
+        return [Fault("/content", "is required, or a template in its place")]
+    if body.content is not None and body.template is not None:
+        return [Fault("/template", "stands in place of content: send one of them")]
+    if body.template is None and body.data is not None:
+        return [Fault("/data", "fills a template: name it, or leave data out")]
+    return []
 
 
 def _twice(recipients: Sequence[Recipient]) -> list[Fault]:
