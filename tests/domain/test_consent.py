@@ -191,7 +191,7 @@ def test_what_a_lift_would_leave_is_told() -> None:
     lift = said("lift", 60, Source.WEB)
     assert left_by([by_provider, early, late, other], lift) == [by_provider, late]
     assert left_by([early, other], lift) == []
-    assert left_by([early, said("lift", 10), by_provider], lift) == [by_provider]
+    assert left_by([early, said("lift", 10, Source.WEB), by_provider], lift) == [by_provider]
 
 
 def test_a_scope_tells_test_sends_from_live_ones() -> None:
