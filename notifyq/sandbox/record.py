@@ -1,17 +1,24 @@
 """The record: what the sandbox's vendors really accepted, one entry per acceptance.
 
-Owns that list, each message's later status, and the optional file that keeps both over restarts.
+Owns that list, each message's later status, and the optional file that keeps both over restarts;
+and what a mailbox would read of a mail's headers (`one_click`), which an entry tells.
 Invariant: an entry is on disk (fsync) before its vendor's answer is written; entries are never
 changed or removed, so whoever counts them counts what would have reached a handset.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
+
+# A URI of List-Unsubscribe (RFC 2369) that a POST may go to: https by RFC 8058, and plain http to
+# this machine, where no mailbox is.
+_WEB = re.compile(r"<(https://[!-;=?-~]+|http://(localhost|127\.0\.0\.1|\[::1\])[:/][!-;=?-~]*)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,13 @@ class Acceptance:
     body: str
     accepted_at: str
     provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail(Acceptance):
+    """One mail that a vendor took. Files from before it was told have mails without it."""
+
+    unsubscribe: str | None  # where one POST unsubscribes, by its headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +59,29 @@ class Record:
         """Read what the file holds. OSError: it cannot be read or written."""
         self._entries: list[Acceptance] = []
         self._statuses: dict[str, Status] = {}
+        self._offers: dict[str, str | None] = {}  # of mails at the counter, by provider_id
         self._file: IO[bytes] | None = None
         if path is not None:
             self._load(path)
             self._file = path.open("ab")
 
+    @contextmanager
+    def offering(self, provider_id: str, headers: Mapping[str, str]) -> Iterator[None]:
+        """Within it, what is accepted under the name is a mail with these headers.
+
+        headers: names in lower case, values unfolded and not decoded. The counter, which accepts
+        for every vendor, knows of none.
+        """
+        self._offers[provider_id] = one_click(headers)
+        try:
+            yield
+        finally:
+            del self._offers[provider_id]
+
     def add(self, entry: Acceptance, first_status: str) -> None:
         """Accept: durable when this returns."""
+        if entry.provider_id in self._offers:
+            entry = Mail(**asdict(entry), unsubscribe=self._offers[entry.provider_id])
         self._write({"accepted": asdict(entry), "status": first_status}, durable=True)
         self._entries.append(entry)
         self._statuses[entry.provider_id] = Status(first_status)
@@ -102,7 +132,8 @@ class Record:
         for line in whole.splitlines():
             row = json.loads(line)
             if "accepted" in row:
-                entry = Acceptance(**row["accepted"])
+                kept = row["accepted"]
+                entry = Mail(**kept) if "unsubscribe" in kept else Acceptance(**kept)
                 self._entries.append(entry)
                 self._statuses[entry.provider_id] = Status(row["status"])
             else:
@@ -123,6 +154,17 @@ class Record:
         self._file.flush()
         if durable:
             os.fsync(self._file.fileno())
+
+
+def one_click(headers: Mapping[str, str]) -> str | None:
+    """Return where one POST unsubscribes by RFC 8058; None if the two fields do not offer it.
+
+    headers: as `Record.offering` takes them.
+    """
+    if headers.get("list-unsubscribe-post", "").strip() != "List-Unsubscribe=One-Click":
+        return None
+    found = _WEB.search(headers.get("list-unsubscribe", ""))
+    return found[1] if found else None
 
 
 def now() -> str:

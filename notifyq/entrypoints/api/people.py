@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, reset_tzpath
 
 from pydantic import (
     AfterValidator,
@@ -24,14 +23,12 @@ from notifyq.domain.address import (
     normal_phone,
 )
 from notifyq.domain.model import Channel
+from notifyq.domain.zones import BadZone, zone
 from notifyq.entrypoints.api.fields import Strict, Text, Time, present
 
 DEVICES_MAX = 20  # of one recipient
 # By channel, the field of a recipient that has its addresses.
 FIELD_OF = {Channel.SMS: "phone", Channel.EMAIL: "email", Channel.PUSH: "devices"}
-
-# Zones come from the pinned tzdata package: the OS copy is whatever the machine happens to have.
-reset_tzpath(())
 
 
 def _phone(text: str) -> str:
@@ -50,10 +47,9 @@ def _email(text: str) -> str:
 
 def _time_zone(text: str) -> str:
     try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        rule = "must be an IANA time zone, like America/New_York"
-        raise PydanticCustomError("time_zone", "{rule}", {"rule": rule}) from error
+        zone(text)
+    except BadZone as error:
+        raise PydanticCustomError("time_zone", "{rule}", {"rule": str(error)}) from error
     return text
 
 

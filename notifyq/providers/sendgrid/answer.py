@@ -6,7 +6,7 @@ Refuses to take a server's error for a "no": SendGrid says of no 5xx that nothin
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from notifyq.domain.outcome import (
@@ -52,11 +52,11 @@ _FIELD = re.compile(r"[a-z_]{1,40}(\.([a-z_]{1,40}|[0-9]{1,4})){0,6}")
 def read_answer(answer: Answer, now: datetime) -> Outcome:
     """Return what an answer to mail/send means. now: aware."""
     status = answer.status
-    errors = _errors(answer)
-    named = name_of(answer)
     provider_id = message_id(header_of(answer, "x-message-id"))
     if status == 202 and provider_id is not None:
-        return Accepted(provider_id)
+        return Accepted(provider_id)  # its body is empty: there is no JSON to read
+    errors = _errors(answer)
+    named = _named(status, errors)
     # 1xx to 3xx: only 202 is documented for a mail. 408: a proxy's, and it may have sent on.
     if status < 400 or status >= 500 or status == 408:
         return InDoubt(named)
@@ -83,10 +83,7 @@ def message_id(text: object) -> str | None:
 
 def name_of(answer: Answer) -> str:
     """Return an answer's name for logs and rows: `http_400.from.email`, the status at least."""
-    errors = _errors(answer)
-    field = _text(errors[0], "field") if errors else ""
-    known = field != "null" and _FIELD.fullmatch(field)
-    return f"http_{answer.status}.{field}" if known else f"http_{answer.status}"
+    return _named(answer.status, _errors(answer))
 
 
 def header_of(answer: Answer, name: str) -> str | None:
@@ -95,6 +92,12 @@ def header_of(answer: Answer, name: str) -> str | None:
         if found.lower() == name:
             return value
     return None
+
+
+def _named(status: int, errors: Sequence[Mapping[str, object]]) -> str:
+    field = _text(errors[0], "field") if errors else ""
+    known = field != "null" and _FIELD.fullmatch(field)
+    return f"http_{status}.{field}" if known else f"http_{status}"
 
 
 def _errors(answer: Answer) -> list[Mapping[str, object]]:

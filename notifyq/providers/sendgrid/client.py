@@ -8,13 +8,13 @@ of the one personalization; events bring it back.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import httpx
 
 from notifyq.domain.content import Content, EmailContent
-from notifyq.domain.message import Message
+from notifyq.domain.message import Message, unsubscribe_headers
 from notifyq.domain.outcome import Misconfigured, Outcome, Refusal, Refused
 from notifyq.domain.provider import Callback, Check, LookUpFailed, Reading, Seen, Sought
 from notifyq.providers.sendgrid.account import check
@@ -78,7 +78,10 @@ class SendGrid:
             return Misconfigured("not_a_mail")
         if self.refusal(message.content) is not None:
             return Refused(Refusal.CONTENT, "subject")
-        body = json.dumps(_mail(message, message.content), separators=(",", ":")).encode()
+        more = unsubscribe_headers(message.unsubscribe_url)
+        if isinstance(more, Misconfigured):
+            return more
+        body = json.dumps(_mail(message, message.content, more), separators=(",", ":")).encode()
         request = post_request(self._url, self._headers, body)
         answer = await self._wire.exchange(request, timeout_s=timeout_s)
         return (
@@ -111,14 +114,14 @@ class SendGrid:
         await self._wire.aclose()
 
 
-def _mail(message: Message, content: EmailContent) -> dict[str, object]:
+def _mail(message: Message, content: EmailContent, headers: Mapping[str, str]) -> dict[str, object]:
     sender = {"email": message.sender.address}
     if message.sender.name:
         sender["name"] = message.sender.name
     parts = [{"type": "text/plain", "value": content.body}]  # the plain one first: a rule of theirs
     if content.html is not None:
         parts.append({"type": "text/html", "value": content.html})
-    return {
+    mail: dict[str, object] = {
         "personalizations": [
             {"to": [{"email": message.to}], "custom_args": {ARGUMENT: message.reference}}
         ],
@@ -126,3 +129,6 @@ def _mail(message: Message, content: EmailContent) -> dict[str, object]:
         "subject": content.subject,
         "content": parts,
     }
+    if headers:
+        mail["headers"] = headers
+    return mail

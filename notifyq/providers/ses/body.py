@@ -6,6 +6,7 @@ characters in the subject and encodes them in a sender's name: a line break woul
 
 import json
 import re
+from collections.abc import Mapping
 from email.header import Header
 
 from notifyq.domain.content import EmailContent
@@ -22,15 +23,23 @@ def refusal(content: EmailContent) -> str | None:
     return None
 
 
-def body(message: Message, content: EmailContent, configuration_set: str | None) -> bytes:
-    """Return the JSON to be posted, in ASCII."""
+def body(
+    message: Message,
+    content: EmailContent,
+    configuration_set: str | None,
+    headers: Mapping[str, str],
+) -> bytes:
+    """Return the JSON to be posted, in ASCII. headers: more of the mail, at most 15."""
     parts = {"Text": _text(content.body)}
     if content.html is not None:
         parts["Html"] = _text(content.html)
+    simple: dict[str, object] = {"Subject": _text(content.subject), "Body": parts}
+    if headers:
+        simple["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
     email: dict[str, object] = {
         "FromEmailAddress": _mailbox(message.sender),
         "Destination": {"ToAddresses": [message.to]},
-        "Content": {"Simple": {"Subject": _text(content.subject), "Body": parts}},
+        "Content": {"Simple": simple},
         "EmailTags": [{"Name": TAG, "Value": message.reference}],
     }
     if configuration_set is not None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import httpx
 
 from notifyq.domain.content import Content, EmailContent
-from notifyq.domain.message import Message
+from notifyq.domain.message import Message, unsubscribe_headers
 from notifyq.domain.outcome import Misconfigured, Outcome, Refusal, Refused
 from notifyq.domain.provider import (
     Callback,
@@ -85,7 +85,10 @@ class Ses:
             return Misconfigured("not_a_mail")
         if refusal(content) is not None:
             return Refused(Refusal.CONTENT, "control_character")
-        written = body(message, content, self._configuration_set)
+        more = unsubscribe_headers(message.unsubscribe_url)
+        if isinstance(more, Misconfigured):
+            return more
+        written = body(message, content, self._configuration_set, more)
         headers = self._signer.headers("POST", self._url, written)
         request = post_request(self._url, headers, written)
         answer = await self._wire.exchange(request, timeout_s=timeout_s)

@@ -17,7 +17,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from notifyq.domain.content import EmailContent
-from notifyq.domain.message import Message
+from notifyq.domain.message import Message, unsubscribe_headers
 from notifyq.domain.outcome import Misconfigured, Refusal, Refused
 
 # RFC 5321 4.5.3.1: local part 64 octets, path 256 with its brackets.
@@ -25,6 +25,7 @@ _ADDRESS = re.compile(
     r"[^\x00-\x20\x7f-\xa0()<>\[\]:;@\\,\"]{1,64}@[^\x00-\x2c\x2f\x3a-\x40\[-\x60{-\xa0]{1,255}"
 )
 _ADDRESS_BYTES_MAX = 254
+_LINE_CHARS = 78  # RFC 5322 2.1.1: a line should have no more; 998 is what it must not exceed
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -59,6 +60,9 @@ def compose(message: Message, now: datetime) -> Mail | Refused | Misconfigured:
     message_id = _message_id(message)
     if message_id is None:
         return Misconfigured("sender_syntax")
+    unsubscribe = unsubscribe_headers(message.unsubscribe_url)
+    if isinstance(unsubscribe, Misconfigured):
+        return unsubscribe
     headers: dict[str, str | Address] = {
         "From": _mailbox(sender.address, sender.name or ""),
         "To": _mailbox(message.to, ""),
@@ -72,12 +76,27 @@ def compose(message: Message, now: datetime) -> Mail | Refused | Misconfigured:
         raw = _raw(headers, content, utf8=not (sender.address + message.to).isascii())
     except UnicodeError:  # half of a surrogate pair
         return Refused(Refusal.CONTENT, "not_text")
-    return Mail(sender.address, message.to, message.reference, message_id, raw)
+    return Mail(
+        sender.address, message.to, message.reference, message_id, _folded(unsubscribe) + raw
+    )
 
 
 def has_control(text: str) -> bool:
     """Say whether a text has characters that no header can have: line breaks above all."""
     return _CONTROL.search(text) is not None
+
+
+def _folded(fields: Mapping[str, str]) -> bytes:
+    """Return fields that have no blank within, each folded at its beginning if it is long.
+
+    The library would cut a long URL into encoded words (RFC 2047), which such a field may not
+    have (section 5 there) and no reader of it undoes.
+    """
+    lines = []
+    for name, value in fields.items():
+        is_short = len(name) + 2 + len(value) <= _LINE_CHARS
+        lines.append(f"{name}: {value}\r\n" if is_short else f"{name}:\r\n {value}\r\n")
+    return "".join(lines).encode()
 
 
 def _raw(headers: Mapping[str, str | Address], content: EmailContent, *, utf8: bool) -> bytes:

@@ -5,6 +5,7 @@ client. Refuses more than SendGrid does in one point: a field it does not carry 
 where SendGrid ignores many. So a misspelt field is found here.
 """
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
@@ -48,6 +49,7 @@ class Asked:
     subject: str
     body: str
     arguments: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  # its own, names in lower case
 
 
 TO = "personalizations.0.to.0.email"
@@ -74,6 +76,15 @@ MESSAGES: Mapping[str, str] = {
     "this error is resolved.",
 }
 
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+# Of the description of `headers` in SendGrid's OpenAPI document.
+_RESERVED = frozenset(
+    {
+        *("x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type"),
+        *("content-transfer-encoding", "to", "from", "subject", "reply-to", "cc", "bcc"),
+    }
+)
+
 
 class _Bad(ValueError):
     def __init__(self, message: str, name: str | None) -> None:
@@ -85,7 +96,7 @@ def judge(given: object, account: Account) -> Asked | Refused:
     """Return the mail that a request asks for, or what SendGrid says against it."""
     try:
         needed = {"personalizations", "from", "subject", "content"}
-        fields = _members(given, needed, needed, "")
+        fields = _members(given, {*needed, "headers"}, needed, "")
         to, arguments = _personalization(fields["personalizations"])
         sender = _members(fields["from"], {"email", "name"}, {"email"}, "from")
         address = _text(sender["email"], "from.email")
@@ -96,11 +107,12 @@ def judge(given: object, account: Account) -> Asked | Refused:
         if BREAK.search(subject) or len(subject) > SUBJECT_CHARS_MAX:
             raise _Bad("The subject must be on one line", "subject")
         body = _content(fields["content"])
+        headers = _headers(fields.get("headers", {}))
     except _Bad as error:
         return Refused(str(error), error.field)
     if address.rpartition("@")[2].lower() not in account.domains:
         return Refused(MESSAGES["from"], "from", 403)
-    return Asked(to, address, subject, body, arguments)
+    return Asked(to, address, subject, body, arguments, headers)
 
 
 def _personalization(given: object) -> tuple[str, dict[str, str]]:
@@ -136,6 +148,27 @@ def _content(given: object) -> str:
         text = "If present, text/plain and text/html may only be provided once, plain first"
         raise _Bad(text, "content")
     return texts[0]
+
+
+def _headers(given: object) -> dict[str, str]:
+    """Return them by their names in lower case. The words are those of "Mail Send errors"."""
+    if not isinstance(given, dict):
+        raise _Bad("The headers must be an object", "headers")
+    headers: dict[str, str] = {}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise _Bad("The header values must be strings.", "headers")
+        if not _HEADER_NAME.fullmatch(name):
+            text = "Header keys cannot contain non-ASCII characters and empty spaces."
+            raise _Bad(text, "headers")
+        if name.lower() in _RESERVED:
+            raise _Bad("Header can not be one of the reserved keys.", "headers")
+        if name.lower() in headers:
+            raise _Bad("The headers cannot contain duplicate keys.", "headers")
+        if BREAK.search(value):
+            raise _Bad("The header values must be on one line", "headers")
+        headers[name.lower()] = value
+    return headers
 
 
 def _only(given: object, name: str) -> object:

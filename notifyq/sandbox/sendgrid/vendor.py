@@ -145,13 +145,11 @@ class SendGrid:
 
         reference = asked.arguments.get("reference")
         wanted = Wanted(account.api_key, asked.to, asked.sender, reference, asked.body)
-        taken = await self._counter.take(
-            wanted,
-            secrets.token_urlsafe(16),
-            status=ACCEPTED,
-            is_gone=lambda: is_gone(request),
-            tell=tell,
-        )
+        name = secrets.token_urlsafe(16)
+        with self._record.offering(name, asked.headers):
+            taken = await self._counter.take(
+                wanted, name, status=ACCEPTED, is_gone=lambda: is_gone(request), tell=tell
+            )
         return answer(request, taken, self._shapes)
 
     def _visible(self, account: Account) -> Iterator[Acceptance]:

@@ -1,8 +1,9 @@
 """What SES takes and what it refuses: accounts, mails, errors, magic recipients.
 
 Owns the other side's rules, written from AWS' documents alone; shares nothing with the client.
-Refuses more than SES does in one point: a field it does not carry out is an error, where SES
-ignores what it does not know. So a misspelt field is found here.
+Refuses more than SES does in two points: a field it does not carry out is an error, where SES
+ignores what it does not know, and no header comes twice, where SES lets some. So a misspelt field
+is found here.
 """
 
 import re
@@ -24,6 +25,8 @@ SENDER = "notifyq@sandbox.example"  # everybody at its domain is verified
 
 RECIPIENTS_MAX = 50
 TAG_CHARS_MAX = 256
+HEADERS_MAX = 15
+HEADER_CHARS_MAX = 996  # name and value together; the value alone 995, by the service model
 ADDRESS_CHARS_MAX = 320
 
 
@@ -59,6 +62,7 @@ class Asked:
     body: str
     tags: Mapping[str, str] = field(default_factory=dict)
     configuration_set: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # its own, names in lower case
 
 
 # What a kind of magic recipient comes to here; the others are the same at every vendor. SES refuses
@@ -86,6 +90,15 @@ MESSAGES: Mapping[str, str] = {
 }
 
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_HEADER_NAME = re.compile(r"[!-9;-@A-~]{1,126}")
+_HEADER_VALUE = re.compile(r"[ -~]{1,995}")
+# Set by SES itself in a Simple mail: "Amazon SES header fields", Considerations.
+_DISALLOWED = frozenset(
+    {
+        *("bcc", "cc", "content-disposition", "content-type", "date", "from", "message-id"),
+        *("mime-version", "reply-to", "return-path", "subject", "to"),
+    }
+)
 _FIELDS = {"FromEmailAddress", "Destination", "Content", "EmailTags", "ConfigurationSetName"}
 
 
@@ -99,7 +112,7 @@ def judge(given: object, account: Account) -> Asked | Refused:
         fields = _members(given, _FIELDS, {"FromEmailAddress", "Destination", "Content"})
         sender = _sender(fields["FromEmailAddress"])
         to = _recipient(fields["Destination"])
-        subject, body = _content(fields["Content"])
+        subject, body, headers = _content(fields["Content"])
         tags = _tags(fields.get("EmailTags", []))
         name = fields.get("ConfigurationSetName")
         if name is not None:
@@ -111,7 +124,8 @@ def judge(given: object, account: Account) -> Asked | Refused:
         return Refused("MessageRejected", f"{text} {account.region.upper()}: {sender}")
     if name not in (None, account.configuration_set):
         return Refused("NotFoundException", f"Configuration set <{name}> does not exist.", 404)
-    return Asked(to, sender, subject, body, tags, account.configuration_set if name else None)
+    name = account.configuration_set if name else None
+    return Asked(to, sender, subject, body, tags, name, headers)
 
 
 def _sender(given: object) -> str:
@@ -134,10 +148,11 @@ def _recipient(given: object) -> str:
     return to
 
 
-def _content(given: object) -> tuple[str, str]:
-    """Return subject and plain text."""
-    simple = _members(_members(given, {"Simple"}, {"Simple"})["Simple"], {"Subject", "Body"})
-    if simple.keys() != {"Subject", "Body"}:
+def _content(given: object) -> tuple[str, str, dict[str, str]]:
+    """Return subject, plain text and the headers of its own."""
+    known = {"Subject", "Body", "Headers"}
+    simple = _members(_members(given, {"Simple"}, {"Simple"})["Simple"], known)
+    if simple.keys() | {"Headers"} != known:
         raise _Bad("Simple needs a Subject and a Body")
     subject = _data(simple["Subject"], "Subject")
     if BREAK.search(subject):
@@ -146,7 +161,26 @@ def _content(given: object) -> tuple[str, str]:
     texts = {name: _data(part, name) for name, part in parts.items()}
     if not texts:
         raise _Bad("Body needs a Text or an Html")
-    return subject, texts.get("Text", texts.get("Html", ""))
+    headers = _headers(simple.get("Headers", []))
+    return subject, texts.get("Text", texts.get("Html", "")), headers
+
+
+def _headers(given: object) -> dict[str, str]:
+    """Return them by their names in lower case."""
+    if not isinstance(given, list) or len(given) > HEADERS_MAX:
+        raise _Bad(f"Headers must be a list of at most {HEADERS_MAX}")
+    headers: dict[str, str] = {}
+    for each in given:
+        header = _members(each, {"Name", "Value"}, {"Name", "Value"})
+        name, value = _text(header["Name"], "Name"), _text(header["Value"], "Value")
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise _Bad("A header's name and value must be printable ASCII, 126 and 995 at most")
+        if len(name) + len(value) > HEADER_CHARS_MAX:
+            raise _Bad(f"A header must not exceed {HEADER_CHARS_MAX} characters, name and value")
+        if name.lower() in _DISALLOWED or name.lower() in headers:
+            raise _Bad(f"Header {name} is disallowed or there twice")
+        headers[name.lower()] = value
+    return headers
 
 
 def _data(given: object, name: str) -> str:

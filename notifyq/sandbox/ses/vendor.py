@@ -114,9 +114,10 @@ class Ses:
         reference = asked.tags.get("reference")
         wanted = Wanted(account.access_key_id, asked.to, asked.sender, reference, asked.body)
         name = f"01{secrets.token_hex(7)}-{uuid.uuid4()}-000000"
-        taken = await self._counter.take(
-            wanted, name, status=ACCEPTED, is_gone=lambda: is_gone(request), tell=tell
-        )
+        with self._counter.record.offering(name, asked.headers):
+            taken = await self._counter.take(
+                wanted, name, status=ACCEPTED, is_gone=lambda: is_gone(request), tell=tell
+            )
         return answer(request, taken, self._shapes)
 
     async def _tell(self, entry: Acceptance, asked: Asked, base: str, fault: Fault | None) -> None:

@@ -103,6 +103,7 @@ _ADDRESS = re.compile(
 )
 _XTEXT = re.compile(r"[!-*,-<>-~]{1,100}")  # RFC 3461 4, without escapes
 _ONCE = ("From", "Date", "Message-ID", "To", "Subject")
+_AT_MOST_ONCE = ("List-Unsubscribe", "List-Unsubscribe-Post")  # RFC 8058 3.1: one of each
 
 
 def read_path(text: str) -> Path | Reply:
@@ -162,8 +163,17 @@ def read_mail(raw: bytes, envelope: Envelope) -> EmailMessage | Reply:
     try:
         mail = message_from_bytes(raw, policy=policy.SMTPUTF8)
         wrong = [name for name in _ONCE if len(mail.get_all(name, [])) != 1]
+        wrong += [name for name in _AT_MOST_ONCE if len(mail.get_all(name, [])) > 1]
     except (MessageError, ValueError, LookupError):
         return Reply(550, "6.0", "The mail cannot be read")
     if wrong or mail.defects:
         return Reply(550, "6.0", f"Wrong in the header: {', '.join(wrong) or 'its form'}")
     return mail
+
+
+def headers_of(mail: EmailMessage) -> dict[str, str]:
+    """Return a mail's header fields, names in lower case, unfolded and not decoded.
+
+    Not decoded: an encoded word (RFC 2047) in a field of tokens stays what its reader would see.
+    """
+    return {name.lower(): f"{value}".replace("\r\n", "") for name, value in mail.raw_items()}

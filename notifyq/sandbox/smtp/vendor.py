@@ -22,6 +22,7 @@ from notifyq.sandbox.smtp.rules import (
     USERNAME,
     Envelope,
     Reply,
+    headers_of,
     read_mail,
 )
 
@@ -81,13 +82,15 @@ class Relay:
             return str(mail)
         wanted = Wanted(USERNAME, envelope.to, envelope.sender, envelope.reference, _text(mail))
         connection.is_carrying = True
-        taken = await self._counter.take(
-            wanted,
-            secrets.token_hex(5).upper(),
-            status="queued",
-            is_gone=writer.transport.is_closing,
-            tell=_tell_nobody,
-        )
+        name = secrets.token_hex(5).upper()
+        with self._counter.record.offering(name, headers_of(mail)):
+            taken = await self._counter.take(
+                wanted,
+                name,
+                status="queued",
+                is_gone=writer.transport.is_closing,
+                tell=_tell_nobody,
+            )
         connection.is_carrying = False
         if taken.dropped or (taken.entry and taken.fault):
             # After acceptance there is no word that says "perhaps": half a reply, and the end.
