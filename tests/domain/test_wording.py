@@ -135,6 +135,12 @@ def test_a_wish_for_some_hours_is_none_for_all() -> None:
     assert read_text("please don't text me before 9").intent is UNCLEAR
 
 
+def test_a_wish_about_goods_is_none_about_texts() -> None:
+    assert read_text("stop sending me coupons").intent is OUT
+    assert read_text("stop sending me packages").intent is UNCLEAR
+    assert read_text("opt me out of the Sunday delivery").intent is UNCLEAR
+
+
 def test_a_question_about_stopping_is_no_wish() -> None:
     assert read_text("why did you stop texting me").intent is UNCLEAR
     assert read_text("I told you to stop texting me").intent is OUT
@@ -192,6 +198,7 @@ def test_what_stands_behind_a_quotation_is_the_persons() -> None:
         ("STOP\nJohn Smith\n12 Main St", OUT),
         ("CANCEL\nJohn Smith", OUT),
         ("CANCEL\nmy appointment at 5", UNCLEAR),
+        ("CANCEL\nappointment at 5", UNCLEAR),
         ("STOP\nat the gate", UNCLEAR),
         ("Hi\nstop\n", OUT),
         ("Hello there Ann\nstop texting me", OUT),

@@ -77,11 +77,12 @@ _BOXED = (0x1F1E6, 0x1F150, 0x1F170)
 def _read(table: str) -> Iterator[tuple[int, str]]:
     for line in table.split("\n"):
         letter, *points = line.split() or ("",)
-        one = "I" if letter == "l" else letter
-        yield from ((int(point, 16), one) for point in points)
+        yield from ((int(point, 16), letter) for point in points)
 
 
-_LETTERS = {**dict(_read(_BESIDE_UTS_39)), **dict(_read(_UTS_39))}
+# To UTS #39 a capital I and a small l are one: what looks like either stands as I in the table.
+_ONE = {point: "I" if letter == "l" else letter for point, letter in _read(_UTS_39)}
+_LETTERS = {**dict(_read(_BESIDE_UTS_39)), **_ONE}
 _WITH_DIGITS = {**_LETTERS, **str.maketrans(_DIGITS)}
 _UNBOXED = {first + at: chr(ord("A") + at) for first in _BOXED for at in range(26)}
 # A number with a letter ("7d", "b4") is a number: so many letters, and half of the word at least.
@@ -102,10 +103,10 @@ def skeletons(word: str) -> Iterator[str]:
     """
     table = _WITH_DIGITS if _is_spelt_with_digits(word) else _LETTERS
     plain = word.casefold()
-    for cased in dict.fromkeys((word, word.upper(), word.lower())):
-        first = cased.translate(table)
-        readings = (first, first.replace("I", "l"), first.replace("l", "I"))
-        yield from (reading.casefold() for reading in readings if reading.casefold() != plain)
+    first, upper, lower = (cased.translate(table) for cased in (word, word.upper(), word.lower()))
+    swapped = (first.replace("I", "l"), first.replace("l", "I"), lower.replace("I", "l"))
+    readings = (first, upper, lower, *swapped)
+    yield from (reading.casefold() for reading in readings if reading.casefold() != plain)
 
 
 def _is_spelt_with_digits(word: str) -> bool:

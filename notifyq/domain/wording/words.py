@@ -45,7 +45,6 @@ def _known(written: str, slips: bool) -> Word:
 def _spellings(written: str) -> Iterator[str]:
     """Yield the word itself first, then in Latin letters, then with its letters not drawn out."""
     yield written.casefold()
-    yield from skeletons(written)
     for spelling in (written.casefold(), *skeletons(written)):
         yield _DRAWN_OUT.sub(r"\1", spelling)
         yield _DRAWN_OUT.sub(r"\1\1", spelling)
