@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from notifyq.domain.consent import Source
 from notifyq.domain.preferences import CHANNELS
 from notifyq.domain.profile import Profile, is_newer_only, pack, renew, unite
-from notifyq.store import consents
+from notifyq.store import consents, ledger
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.recipient_changes import Held, Written
@@ -236,5 +237,6 @@ async def _opt_out(conn: Conn, cell: int, person: Profile, by: Merger) -> tuple[
                 actor=by.actor,
                 reason=MERGED,
                 event_id=by.new_id(),
+                source=Source.MERGE,
             )
     return tuple(found)

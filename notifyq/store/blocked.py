@@ -9,14 +9,15 @@ from notifyq.store.ledger import Person
 
 PAGE = 1_000
 # Purpose: the next people of whom anything is blocked. Cost: a range of the key, however sparse.
+# In the key's order: a channel's own, which is not that of its name.
 NEXT: LiteralString = """
-SELECT brand, channel::text, address_key FROM consent
- WHERE cell = %(cell)s::int2
-   AND (brand, channel, address_key)
+SELECT c.brand, c.channel::text, c.address_key FROM consent c
+ WHERE c.cell = %(cell)s::int2
+   AND (c.brand, c.channel, c.address_key)
        > (%(brand)s::text, %(channel)s::channel, %(address_key)s::bytea)
-   AND (%(only)s::text IS NULL OR brand = %(only)s::text)
-   AND (blocked OR programs <> '{}')
- ORDER BY brand, channel, address_key
+   AND (%(only)s::text IS NULL OR c.brand = %(only)s::text)
+   AND (c.blocked OR c.programs <> '{}')
+ ORDER BY c.brand, c.channel, c.address_key
  LIMIT %(limit)s::int4
 """
 
@@ -26,7 +27,7 @@ async def pages(conn: Conn, *, cell: int, scope: str | None) -> AsyncIterator[li
 
     scope: this one only. Each page is a statement of its own: whoever reads slowly holds nothing.
     """
-    last = Person("", next(iter(Channel)), b"")
+    last = Person(scope or "", next(iter(Channel)), b"")
     while True:
         parameters = {
             "cell": cell,

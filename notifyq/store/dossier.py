@@ -21,9 +21,10 @@ SELECT %(scope)s::text, k.channel, k.address_key, c.blocked, c.programs, c.held,
        c.revision, c.changed_at, c.dead_at, c.dead_code
   FROM ROWS FROM (unnest(%(channels)s::text[]), notifyq.address_keys(%(addresses)s::text[]))
        WITH ORDINALITY AS k (channel, address_key, place)
-  LEFT JOIN consent c
-    ON c.cell = %(cell)s::int2 AND c.brand = %(scope)s::text
-   AND c.channel = k.channel::channel AND c.address_key = k.address_key
+  LEFT JOIN LATERAL (SELECT * FROM consent
+                      WHERE cell = %(cell)s::int2 AND brand = %(scope)s::text
+                        AND channel = k.channel::channel AND address_key = k.address_key
+                      LIMIT 1) AS c ON true
  ORDER BY k.place
 """
 # Purpose: the consent rows of one address in every scope. Cost: two key look-ups for each brand
@@ -44,7 +45,8 @@ SELECT c.brand, c.channel::text, c.address_key, c.blocked, c.programs, c.held, c
    AND c.address_key = notifyq.address_key(%(address)s::text)
  ORDER BY c.brand
 """
-# Purpose: every event of some people, each one's in the ledger's order. Cost: an index range each.
+# Purpose: every event of some people, each one's in the ledger's order. Cost: an index range each,
+# or one pass over all events where they are so few that this is less.
 EVENTS: LiteralString = """
 SELECT e.brand, e.channel::text, e.address_key, e.id, e.revision, e.kind, e.happened_at, e.source,
        e.program, e.at, e.actor, e.reason, e.evidence, e.blocked, e.programs

@@ -26,28 +26,30 @@
 
 WITH person AS (
     SELECT notifyq.address_key(:'number') AS address_key
+), told AS (
+    SELECT e.brand, e.channel::text AS channel, e.revision, e.kind AS what, e.happened_at AS at,
+           e.program, e.source, e.actor, e.reason, e.blocked, e.programs, e.evidence,
+           NULL::uuid AS delivery, NULL AS category, NULL AS template, NULL::int AS version,
+           NULL AS locale, NULL AS marks, NULL::smallint AS attempt, NULL AS provider,
+           NULL::timestamptz AS ended_at, NULL AS outcome, NULL AS provider_id
+      FROM person
+      JOIN notifyq.consent_event AS e ON e.address_key = person.address_key
+    UNION ALL
+    SELECT d.brand, d.channel::text, a.consent_revision,
+           CASE WHEN a.number IS NULL THEN 'not_sent' ELSE 'send' END,
+           coalesce(a.began_at, d.changed_at), d.program, NULL, NULL,
+           CASE WHEN a.number IS NULL THEN concat_ws(': ', d.state, d.reason) END, NULL, NULL, NULL,
+           d.id, coalesce(d.category, n.category), d.template, d.template_version, d.locale,
+           concat_ws(' ', CASE WHEN d.is_marketing THEN 'marketing' END,
+                     CASE WHEN d.is_exempt THEN 'exempt' END,
+                     CASE WHEN d.is_separate THEN 'separate' END),
+           a.number, l.provider, a.ended_at, a.outcome::text, a.provider_id
+      FROM person
+      JOIN notifyq.delivery AS d ON d.address_key = person.address_key
+      LEFT JOIN notifyq.notification AS n
+        ON n.cell = d.cell AND n.id = (left(d.id::text, 32) || '0000')::uuid
+      LEFT JOIN notifyq.attempt AS a ON a.cell = d.cell AND a.delivery_id = d.id
+      LEFT JOIN notifyq.lane AS l ON l.cell = a.cell AND l.id = a.lane
 )
-SELECT e.brand, e.channel::text AS channel, e.revision, e.kind AS what, e.happened_at AS at, e.program,
-       e.source, e.actor, e.reason, e.blocked, e.programs, e.evidence, NULL::uuid AS delivery,
-       NULL AS category, NULL AS template, NULL::int AS version, NULL AS locale, NULL AS marks,
-       NULL::smallint AS attempt, NULL AS provider, NULL::timestamptz AS ended_at, NULL AS outcome,
-       NULL AS provider_id
-  FROM person
-  JOIN notifyq.consent_event AS e ON e.address_key = person.address_key
-UNION ALL
-SELECT d.brand, d.channel::text, a.consent_revision,
-       CASE WHEN a.number IS NULL THEN 'not_sent' ELSE 'send' END,
-       coalesce(a.began_at, d.changed_at), d.program, NULL, NULL,
-       CASE WHEN a.number IS NULL THEN concat_ws(': ', d.state, d.reason) END, NULL, NULL, NULL, d.id,
-       coalesce(d.category, n.category), d.template, d.template_version, d.locale,
-       concat_ws(' ', CASE WHEN d.is_marketing THEN 'marketing' END,
-                 CASE WHEN d.is_exempt THEN 'exempt' END,
-                 CASE WHEN d.is_separate THEN 'separate' END),
-       a.number, l.provider, a.ended_at, a.outcome::text, a.provider_id
-  FROM person
-  JOIN notifyq.delivery AS d ON d.address_key = person.address_key
-  LEFT JOIN notifyq.notification AS n
-    ON n.cell = d.cell AND n.id = (left(d.id::text, 32) || '0000')::uuid
-  LEFT JOIN notifyq.attempt AS a ON a.cell = d.cell AND a.delivery_id = d.id
-  LEFT JOIN notifyq.lane AS l ON l.cell = a.cell AND l.id = a.lane
+SELECT * FROM told
  ORDER BY brand, channel, revision, what = 'send', at, delivery, attempt;

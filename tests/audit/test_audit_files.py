@@ -4,6 +4,7 @@ They run as people run them: by psql, as the role that may read and nothing else
 """
 
 import asyncio
+import csv
 import itertools
 import os
 import re
@@ -53,7 +54,7 @@ def psql(url: str, file: Path, **variables: str) -> list[dict[str, str]]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    names, *rows = (line.split(",") for line in done.stdout.splitlines())
+    names, *rows = csv.reader(done.stdout.splitlines())
     return [dict(zip(names, row, strict=False)) for row in rows]
 
 
@@ -130,7 +131,7 @@ def test_every_file_says_its_question_and_what_to_do() -> None:
         tables = re.findall(r"(?:FROM|JOIN)\s+([a-z_.]+)", re.sub("--.*", "", statement))
         named = {table for table in tables if not table.startswith("notifyq.")}
         ctes = set(re.findall(r"(?:WITH|,)\s+(\w+) AS (?:MATERIALIZED )?\(", statement))
-        assert named <= {"now", "f.epoch"} | ctes, (file.name, named)
+        assert named <= {"now", "f.epoch", "e.program"} | ctes, (file.name, named)
 
 
 def test_the_house_is_lively_and_every_audit_is_silent(house: str) -> None:
@@ -270,6 +271,41 @@ FAULTS = {
         "sent_after_opt_out",
         "read_stale",
         h.LEDGER_OPEN + "UPDATE notifyq.consent_event SET at = at - interval '2 min'",
+    ),
+    "freed behind the ledger's back": (
+        "consent_row_differs",
+        "blocked",
+        "UPDATE notifyq.consent SET blocked = false WHERE blocked",
+    ),
+    "a program blocked without a word": (
+        "consent_row_differs",
+        "programs",
+        "UPDATE notifyq.consent SET programs = '{codes}' WHERE blocked",
+    ),
+    "blocked without a word": (
+        "consent_row_differs",
+        "no_event",
+        "UPDATE notifyq.consent SET blocked = true WHERE revision = 0",
+    ),
+    "changed without an event": (
+        "consent_row_differs",
+        "no_event",
+        "UPDATE notifyq.consent SET revision = revision + 1 WHERE blocked",
+    ),
+    "an event that is gone": (
+        "consent_row_differs",
+        "no_event",
+        h.LEDGER_OPEN + "DELETE FROM notifyq.consent_event",
+    ),
+    "a row that is older than the ledger": (
+        "consent_row_differs",
+        "newer_event",
+        "UPDATE notifyq.consent SET revision = 0, blocked = false WHERE blocked",
+    ),
+    "a ledger without its row": (
+        "consent_row_differs",
+        "no_row",
+        "DELETE FROM notifyq.consent WHERE blocked",
     ),
     "begun after expiry": (
         "begun_after_expiry",

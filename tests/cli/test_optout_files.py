@@ -206,8 +206,8 @@ def test_pages_lose_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(blocked, "PAGE", 3)
-    lines = [f"+1415555{n:04},{'acme' if n % 2 else 'beta'},2026-11-01T10:00:00Z,"
-             for n in range(100, 110)]  # fmt: skip
+    lines = [f"+1415555{n:04},{'acme' if n % 2 else 'beta'},," for n in range(100, 110)]
+    lines += [f"somebody-{n}@example.org,{'acme' if n % 2 else 'beta'},," for n in range(10)]
     bring(HEAD + "\n".join(lines))
     rows = exported(run)
-    assert len({row["address_key"] for row in rows}) == len(rows) == 10
+    assert len({row["address_key"] for row in rows}) == len(rows) == 20

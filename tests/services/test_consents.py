@@ -287,6 +287,16 @@ async def test_an_import_takes_nothing_back_and_blocks_nobody_who_has_started_si
     assert await h.one(cold, "SELECT blocked FROM consent") is True
 
 
+async def test_a_line_without_a_time_adds_nothing_beside_an_import_that_stands(
+    cold: Conn,
+) -> None:
+    """However long ago that was: else every run of a file would add its lines again."""
+    await brought(cold, line(2, ago(3_600)))
+    assert await brought(cold, line(2)) == Imported(0, 1)
+    await stopped(cold, 1_800)
+    assert await brought(cold, line(2)) == Imported(0, 1)
+
+
 async def test_one_address_in_many_lines_is_one_opt_out(cold: Conn) -> None:
     assert await brought(cold, *(line(n) for n in range(2, 12))) == Imported(1, 9)
 
