@@ -38,10 +38,14 @@ from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.parts import Ways
+from notifyq.entrypoints.api.preferences import PreferenceRoutes
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.entrypoints.api.recipients import RecipientRoutes
+from notifyq.entrypoints.api.templates import TemplateRoutes
 from notifyq.entrypoints.api.waiting import WaitingRoom
 from notifyq.running import keep_running, keep_running_on
 from notifyq.services.accept import LOCK_TIMEOUT_MS
+from notifyq.services.templates import Library
 from notifyq.store import db, fence, lanes, settling, tenants, wakeup
 
 READ_POOL = 4  # connections for GETs and callbacks, in one process
@@ -80,6 +84,7 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
         doorkeeper = Doorkeeper(partial(_holder, pool))
         rules = _rules(settings, found, built)
+        new_id, dedupe_days = NewId(clock), settings.retention.dedupe_memory_days
         yield Parts(
             notifications=NotificationRoutes(
                 doorkeeper=doorkeeper,
@@ -91,18 +96,12 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 rules=rules,
             ),
             batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules),
-            cancel=CancelRoute(
-                doorkeeper, pool, settings.retention.dedupe_memory_days, NewId(clock)
-            ),
-            dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
-            callbacks=CallbackRoute(
-                built,
-                settings.public_url,
-                pool,
-                CELL,
-                NewId(clock),
-                settings.retention.dedupe_memory_days,
-            ),
+            cancel=CancelRoute(doorkeeper, pool, dedupe_days, new_id),
+            dead_letters=DeadLetterRoutes(doorkeeper, pool, new_id),
+            templates=_templates(doorkeeper, pool, built),
+            recipients=RecipientRoutes(doorkeeper, pool, new_id),
+            preferences=PreferenceRoutes(doorkeeper, pool),
+            callbacks=CallbackRoute(built, settings.public_url, pool, CELL, new_id, dedupe_days),
             ready=partial(_why_not_ready, pool, settings.region),
         )
 
@@ -161,6 +160,15 @@ def _rules(
         kept.longest_hold_days,
         kept.dedupe_window_hours * 3_600,
     )
+
+
+def _templates(
+    doorkeeper: Doorkeeper, pool: db.Pool, built: Mapping[str, Provider]
+) -> TemplateRoutes:
+    def refusal(content: Content) -> str | None:
+        return next(filter(None, (one.refusal(content) for one in built.values())), None)
+
+    return TemplateRoutes(doorkeeper, pool, Library(), refusal)
 
 
 async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:

@@ -9,12 +9,15 @@ import orjson
 
 from notifyq.bootstrap.accounts import CELL, database_url
 from notifyq.cli.output import Failed, Misused, actor, json_option, running, settings, show
-from notifyq.entrypoints.api import dead_letters
+from notifyq.entrypoints.api import dead_letters, recipients, templates
 from notifyq.entrypoints.api.cancel import CANCEL
 from notifyq.entrypoints.api.notifications import READ, SEND
 from notifyq.store import db, tenants
 
-SCOPES = (SEND, READ, CANCEL, dead_letters.READ, dead_letters.REDRIVE)
+SCOPES = (
+    *(SEND, READ, CANCEL, dead_letters.READ, dead_letters.REDRIVE),
+    *(templates.READ, templates.WRITE, recipients.READ, recipients.WRITE),
+)
 KEY_BYTES = 24  # 192 random bits
 LABEL_LENGTH = 16
 _WORD = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # the database checks a tenant's name by it too

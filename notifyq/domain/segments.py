@@ -37,6 +37,11 @@ def segments(text: str) -> int:
     return _parts([2 if char > "\uffff" else 1 for char in text], UTF16_ALONE, UTF16_EACH)
 
 
+def encoding(text: str) -> str:
+    """Return how a text goes out: "gsm" in the alphabet's septets, or "utf16"."""
+    return "gsm" if all(char in _COSTS for char in text) else "utf16"
+
+
 def _parts(costs: list[int], alone: int, each: int) -> int:
     if sum(costs) <= alone:
         return 1

@@ -192,3 +192,32 @@ address_secret = Table(  # of the database, not of a cell
     metadata,
     *_columns("*version smallint, inner_pad bytea, outer_pad bytea, created_at time"),
 )
+
+# ----------------------------------------------------------------------------- templates
+
+template = _table(
+    "template",
+    "*tenant_id integer, *test boolean, *name text, version integer",
+)
+template_version = _table(
+    "template_version",
+    "*tenant_id integer, *test boolean, *name text, *version integer, digest bytea, body text, "
+    "created_at time, created_by text",
+)
+
+# ---------------------------------------------------------------------------- recipients
+
+recipient = _table(
+    "recipient",
+    "*tenant_id integer, *test boolean, *id text, version integer, profile text, erased boolean, "
+    "merged_into text?, changed_at time",
+)
+recipient_version = _table(
+    "recipient_version",
+    "*tenant_id integer, *test boolean, *id text, *version integer, profile text, at time, "
+    "actor text, erased boolean, merged_into text?",
+)
+recipient_address = _table(
+    "recipient_address",
+    "*tenant_id integer, *test boolean, *address_key bytea, *channel channel, *id text",
+)

@@ -55,6 +55,7 @@ from notifyq.providers.ses.account import NEEDED
 from notifyq.providers.ses.answer import ANSWERS, DAILY_QUOTA_WAIT_S
 from notifyq.providers.ses.client import Ses
 from notifyq.providers.wire import Answer, Lost, NeverLeft, Wire
+from tests.providers.fuzz import mutated
 
 SPEC = Path(__file__).parents[3] / "shared" / "specs" / "sesv2-service-2.json.gz"
 NOW = datetime(2026, 11, 23, 2, 0, 0, tzinfo=UTC)
@@ -677,19 +678,3 @@ async def test_two_thousand_mutated_answers_are_read_without_a_false_no() -> Non
         code = getattr(found, "code", "")
         assert re.fullmatch(r"[A-Za-z0-9_.]{0,64}", code)
     assert accepted > 20
-
-
-def mutated(dice: random.Random, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(dice.randrange(4)):
-        at = dice.randrange(len(changed) + 1)
-        match dice.randrange(4):
-            case 0:
-                changed[at:at] = dice.randbytes(dice.randrange(1, 5))
-            case 1:
-                del changed[at : at + dice.randrange(1, 9)]
-            case 2:
-                changed[at:] = b""
-            case 3:
-                changed[at : at + 1] = dice.choice([b'"', b"{", b"\0", b"\xed\xa0\x80", b"9" * 40])
-    return bytes(changed)

@@ -13,6 +13,7 @@ from sinch.domains.sms.sinch_events.v1 import SmsSinchEvent  # type: ignore[impo
 from notifyq.domain.provider import BadSignature, Callback, Reported
 from notifyq.providers.sinch.callback import SIGNED_S_AGO_MAX, SIGNED_S_AHEAD_MAX, read_callback
 from notifyq.providers.wire import Lost
+from tests.providers.fuzz import mutated_callback
 from tests.providers.test_sinch import NOW, SECRET, Script, sinch
 from tests.providers.test_sinch_callback import (
     NONCE,
@@ -138,25 +139,8 @@ async def test_no_part_of_the_signed_text_can_be_moved_into_another() -> None:
 # -------------------------------------------------------------------------------------- fuzz
 
 
-def mutated(dice: random.Random, what: Callback) -> Callback:
-    """The callback with something about it changed: a byte, a piece, a header."""
-    body = bytearray(what.body)
-    headers: dict[str, str] = dict(what.headers)
-    for _ in range(dice.randint(1, 3)):
-        at = dice.randrange(len(body) + 1)
-        kind = dice.randrange(5)
-        if kind == 0:
-            body[at : at + 1] = bytes([dice.randrange(256)])
-        elif kind == 1:
-            del body[at : at + dice.randint(1, 30)]
-        elif kind == 2:
-            body[at:at] = dice.choice([b"\\ud800", b'"', b"{", b"\xff", b"null,", b"[" * 5000])
-        elif kind == 3:
-            name = dice.choice([*headers])
-            headers[name] = dice.choice(["", "\udc80", "é" * 9, "9" * 400, "HmacSHA1", "\x00"])
-        else:
-            headers.pop(dice.choice([*headers, "none"]), None)
-    return Callback(what.url, headers, bytes(body))
+PIECES = [b"\\ud800", b'"', b"{", b"\xff", b"null,", b"[" * 5000]
+VALUES = ["", "\udc80", "é" * 9, "9" * 400, "HmacSHA1", "\x00"]
 
 
 def signed_again(what: Callback) -> Callback:
@@ -174,7 +158,7 @@ async def test_no_mutation_raises_or_is_believed_unless_it_is_signed() -> None:
     counted = {True: 0, False: 0}
     for number in range(2_000):
         start = starts[number % 3]
-        what = mutated(dice, start)
+        what = mutated_callback(dice, start, pieces=PIECES, values=VALUES)
         found = await client.read_callback(what)
         if isinstance(found, Reported):
             assert what.body == start.body

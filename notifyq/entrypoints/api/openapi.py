@@ -19,17 +19,53 @@ from notifyq.entrypoints.api.answers import (
 )
 from notifyq.entrypoints.api.body import BatchBody, ListBody, NotificationBody
 from notifyq.entrypoints.api.cancel import CancelAnswer, CancelBody
-from notifyq.entrypoints.api.problems import KINDS
+from notifyq.entrypoints.api.describing import (
+    BODY_PROBLEMS,
+    ID,
+    KEY,
+    NUMBER,
+    PAGE,
+    PAGE_PROBLEMS,
+    POST_PROBLEMS,
+    PREFER,
+    READ_PROBLEMS,
+    REF,
+    TEXT,
+    answer_of,
+    body_of,
+    operation,
+    responses,
+)
+from notifyq.entrypoints.api.describing_recipients import recipient_paths
+from notifyq.entrypoints.api.preferences import PreferencesAnswer, PreferencesBody
+from notifyq.entrypoints.api.reaching import (
+    MergeBody,
+    MergedAnswer,
+    RecipientAnswer,
+    RecipientBody,
+    SavedRecipientAnswer,
+)
 from notifyq.entrypoints.api.redriving import DeadLettersAnswer, RedriveAnswer, RedriveBody
+from notifyq.entrypoints.api.templating import (
+    RenderAnswer,
+    RenderBody,
+    SavedAnswer,
+    TemplateAnswer,
+    TemplateBody,
+)
 
 VERSION = "0.1.0"
-_REF = "#/components/schemas/{model}"
 _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (NotificationBody, "validation"),
     (ListBody, "validation"),
     (BatchBody, "validation"),
     (CancelBody, "validation"),
     (RedriveBody, "validation"),
+    (TemplateBody, "validation"),
+    (RenderBody, "validation"),
+    (RecipientBody, "validation"),
+    (MergeBody, "validation"),
+    (PreferencesBody, "validation"),
     (AcceptedAnswer, "serialization"),
     (ListAcceptedAnswer, "serialization"),
     (BatchAnswer, "serialization"),
@@ -38,35 +74,15 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (CancelAnswer, "serialization"),
     (DeadLettersAnswer, "serialization"),
     (RedriveAnswer, "serialization"),
+    (SavedAnswer, "serialization"),
+    (TemplateAnswer, "serialization"),
+    (RenderAnswer, "serialization"),
+    (SavedRecipientAnswer, "serialization"),
+    (RecipientAnswer, "serialization"),
+    (MergedAnswer, "serialization"),
+    (PreferencesAnswer, "serialization"),
     (ProblemAnswer, "serialization"),
 ]
-_BODY_PROBLEMS = (
-    "not_json", "unauthenticated", "missing_scope", "body_too_large", "unsupported_media_type",
-    "invalid_request", "unavailable",
-)  # fmt: skip
-_POST_PROBLEMS = (*_BODY_PROBLEMS, "missing_idempotency_key", "key_in_use")
-_READ_PROBLEMS = ("unauthenticated", "missing_scope", "not_found", "unavailable")
-_PAGE_PROBLEMS = (*_READ_PROBLEMS, "invalid_request")
-_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 1}
-_ID = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
-_PAGE = [
-    {"name": "limit", "in": "query", "required": False, "schema": _NUMBER},
-    {"name": "cursor", "in": "query", "required": False, "schema": _TEXT},
-]
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    "description": "Made once per notification and kept over retries; bare or quoted.",
-}
-_PREFER = {
-    "name": "Prefer",
-    "in": "header",
-    "required": False,
-    "schema": _TEXT,
-    "description": "`wait=N`: answer when it has settled, or after N seconds (at most 30).",
-}
 
 
 async def serve(_: Request) -> Response:
@@ -77,7 +93,7 @@ async def serve(_: Request) -> Response:
 @cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
-    _, schemas = models_json_schema(_MODELS, ref_template=_REF)
+    _, schemas = models_json_schema(_MODELS, ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "notifyq", "version": VERSION, "license": {"name": "Apache-2.0"}},
@@ -95,101 +111,96 @@ def _paths() -> dict[str, Any]:
     accepted = "Committed. A replay adds Idempotent-Replayed: true."
     settled = "It settled while it was waited for: Preference-Applied says so."
     found = {"200": {"description": "Found.", "content": {"application/json": {}}}}
-    create = _operation("createNotification", "Accept a notification, to one or to many")
-    batch = _operation("createNotifications", "Accept many notifications, a result for each")
-    seen = _operation("getNotification", "Show a notification")
-    deliveries = _operation("listDeliveries", "Show a notification's deliveries")
-    timeline = _operation("getTimeline", "Show what happened to a notification")
+    create = operation("createNotification", "Accept a notification, to one or to many")
+    batch = operation("createNotifications", "Accept many notifications, a result for each")
+    seen = operation("getNotification", "Show a notification")
+    deliveries = operation("listDeliveries", "Show a notification's deliveries")
+    timeline = operation("getTimeline", "Show what happened to a notification")
     return {
         "/v1/notifications": {
             "post": create
-            | {"parameters": [_KEY, _PREFER], "requestBody": _body("NotificationBody", "ListBody")}
-            | _responses(
+            | {"parameters": [KEY, PREFER], "requestBody": body_of("NotificationBody", "ListBody")}
+            | responses(
                 {
-                    "200": _json(settled, "SeenAnswer"),
-                    "202": _json(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
+                    "200": answer_of(settled, "SeenAnswer"),
+                    "202": answer_of(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
                 },
-                _POST_PROBLEMS,
+                POST_PROBLEMS,
             )
         },
         "/v1/notifications/batch": {
             "post": batch
-            | {"requestBody": _body("BatchBody")}
-            | _responses({"200": _json("A result for each.", "BatchAnswer")}, _BODY_PROBLEMS)
+            | {"requestBody": body_of("BatchBody")}
+            | responses({"200": answer_of("A result for each.", "BatchAnswer")}, BODY_PROBLEMS)
         },
         one: {
             "get": seen
-            | {"parameters": [_ID]}
-            | _responses({"200": _json("Found.", "SeenAnswer")}, _READ_PROBLEMS)
+            | {"parameters": [ID]}
+            | responses({"200": answer_of("Found.", "SeenAnswer")}, READ_PROBLEMS)
         },
         f"{one}/deliveries": {
             "get": deliveries
-            | {"parameters": [_ID, *_PAGE]}
-            | _responses({"200": _json("Found.", "DeliveriesAnswer")}, _PAGE_PROBLEMS)
+            | {"parameters": [ID, *PAGE]}
+            | responses({"200": answer_of("Found.", "DeliveriesAnswer")}, PAGE_PROBLEMS)
         },
         f"{one}/timeline": {
-            "get": timeline | {"parameters": [_ID, *_PAGE]} | _responses(found, _PAGE_PROBLEMS)
+            "get": timeline | {"parameters": [ID, *PAGE]} | responses(found, PAGE_PROBLEMS)
         },
         **_by_hand(one),
+        **_templates(),
+        **recipient_paths(),
     }
 
 
 def _by_hand(one: str) -> dict[str, Any]:
     """Return the paths of what is done to notifications afterwards."""
-    cancel = _operation("cancelNotification", "Call a notification back")
-    dead = _operation("listDeadLetters", "Show what was given up on")
-    redrive = _operation("redriveDeadLetters", "Make dead letters due again")
-    cause = {"name": "cause", "in": "query", "required": False, "schema": _TEXT}
-    called = _json("What that came to, for each delivery.", "CancelAnswer")
+    cancel = operation("cancelNotification", "Call a notification back")
+    dead = operation("listDeadLetters", "Show what was given up on")
+    redrive = operation("redriveDeadLetters", "Make dead letters due again")
+    cause = {"name": "cause", "in": "query", "required": False, "schema": TEXT}
+    called = answer_of("What that came to, for each delivery.", "CancelAnswer")
     return {
         f"{one}/cancel": {
             "post": cancel
-            | {"parameters": [_ID], "requestBody": _body("CancelBody") | {"required": False}}
-            | _responses({"200": called}, (*_BODY_PROBLEMS, "not_found", "key_in_use"))
+            | {"parameters": [ID], "requestBody": body_of("CancelBody") | {"required": False}}
+            | responses({"200": called}, (*BODY_PROBLEMS, "not_found", "key_in_use"))
         },
         "/v1/dead-letters": {
             "get": dead
-            | {"parameters": [cause, *_PAGE]}
-            | _responses(
-                {"200": _json("Found.", "DeadLettersAnswer")},
+            | {"parameters": [cause, *PAGE]}
+            | responses(
+                {"200": answer_of("Found.", "DeadLettersAnswer")},
                 ("unauthenticated", "missing_scope", "invalid_request", "unavailable"),
             )
         },
         "/v1/dead-letters/redrive": {
             "post": redrive
-            | {"requestBody": _body("RedriveBody")}
-            | _responses({"200": _json("A result for each.", "RedriveAnswer")}, _BODY_PROBLEMS)
+            | {"requestBody": body_of("RedriveBody")}
+            | responses({"200": answer_of("A result for each.", "RedriveAnswer")}, BODY_PROBLEMS)
         },
     }
 
 
-def _operation(name: str, summary: str) -> dict[str, Any]:
-    return {"operationId": name, "summary": summary}
-
-
-def _responses(good: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
-    return {"responses": good | _problems(codes)}
-
-
-def _problems(codes: tuple[str, ...]) -> dict[str, Any]:
-    by_status: dict[str, list[str]] = {}
-    for code, kind in KINDS.items():
-        if any(kind.status == KINDS[asked].status for asked in codes):
-            by_status.setdefault(str(kind.status), []).append(f"`{code}`: {kind.title}.")
+def _templates() -> dict[str, Any]:
+    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    version = {"name": "version", "in": "query", "required": False, "schema": NUMBER}
+    save = operation("putTemplate", "Save a template's next version")
+    show = operation("getTemplate", "Show a version of a template")
+    render = operation("renderTemplate", "Show what a template says")
+    saved = {"200": answer_of("The version that says it.", "SavedAnswer")}
+    shown = {"200": answer_of("What it says, by channel.", "RenderAnswer")}
     return {
-        status: _json(" ".join(lines), "ProblemAnswer", media="application/problem+json")
-        for status, lines in by_status.items()
+        "/v1/templates/{name}": {
+            "put": save
+            | {"parameters": [name], "requestBody": body_of("TemplateBody")}
+            | responses(saved, (*BODY_PROBLEMS, "version_conflict")),
+            "get": show
+            | {"parameters": [name, version]}
+            | responses({"200": answer_of("Found.", "TemplateAnswer")}, PAGE_PROBLEMS),
+        },
+        "/v1/templates/{name}/render": {
+            "post": render
+            | {"parameters": [name], "requestBody": body_of("RenderBody")}
+            | responses(shown, (*BODY_PROBLEMS, "not_found"))
+        },
     }
-
-
-def _body(*models: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": _one_of(models)}}}
-
-
-def _json(description: str, *models: str, media: str = "application/json") -> dict[str, Any]:
-    return {"description": description, "content": {media: {"schema": _one_of(models)}}}
-
-
-def _one_of(models: tuple[str, ...]) -> dict[str, Any]:
-    refs = [{"$ref": _REF.format(model=model)} for model in models]
-    return refs[0] if len(refs) == 1 else {"oneOf": refs}

@@ -46,6 +46,15 @@ KINDS = {
         False,
         "Read the notification that `detail` names; do not send again.",
     ),
+    "version_conflict": Kind(
+        409,
+        "Another version is the newest by now",
+        False,
+        "Read it, and send its number in `replaces`.",
+    ),
+    "merged": Kind(
+        409, "The recipient was merged into another one", False, "Use the id that `detail` names."
+    ),
     "body_too_large": Kind(
         413, "The body is too large", False, "At most 65,536 bytes; 4,194,304 for many recipients."
     ),
