@@ -1,6 +1,6 @@
 """Thousands of changed callbacks at the real API: none breaks it, none is believed unsigned.
 
-1,000 of each account by default, ten rounds of them with NOTIFYQ_TEST_FULL=1; the dice's seed is
+300 of each account by default, ten rounds of 1,000 with NOTIFYQ_TEST_FULL=1; the dice's seed is
 fixed and may be set by NOTIFYQ_TEST_SEED. Beside them genuine ones, which must be taken, and odd
 ones with a signature that holds, which reach deeper. What is counted is shown by `-s`, and by a
 failure.
@@ -36,7 +36,7 @@ from tests.entrypoints.conftest import Keys, application, bound_socket, on_a_por
 SEED = int(os.environ.get("NOTIFYQ_TEST_SEED", "20261123"))
 FULL = bool(os.environ.get("NOTIFYQ_TEST_FULL"))
 ROUNDS = 10 if FULL else 1
-CHANGED, WEIRD, CONTROLS = 1_000, 500, 40  # in a round
+CHANGED, WEIRD, CONTROLS = (1_000, 500, 40) if FULL else (300, 150, 20)  # in a round
 OVER_TCP = 1_000 if FULL else 150
 STRANGERS = 20  # attempts of another account
 NAMES = ("twilio-main", "twilio-shared", "sinch-main", "sendgrid-main", "ses-main")
@@ -224,7 +224,8 @@ async def test_a_client_that_verifies_nothing_is_found_out(
     found = await on_stage.run(accounts, name, changed=100, weird=0, controls=5)
     assert len(found.believed) > 10, str(found)
     assert any("nobody signed" in text for text in found.effects), str(found)
-    assert not found.broken, str(found)
+    # Whatever reaches the reading unsigned breaks nothing there; a confirmation may be put off.
+    assert {answer.status for _, answer in found.broken} <= {503}, str(found)
 
 
 _EVER = timedelta(days=100_000)

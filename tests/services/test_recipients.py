@@ -103,6 +103,27 @@ async def test_the_whole_is_replaced_and_the_same_again_is_no_version(
     assert await versions(conn) == [("u", 1, KEY), ("u", 2, KEY), ("u", 3, "nq_live_2")]
 
 
+async def test_it_is_known_who_has_an_address_and_no_longer_who_had_it(
+    conn: Conn, book: Book
+) -> None:
+    async def who(address: str) -> list[str]:
+        (key,) = await changes.address_keys(conn, [address])
+        found = await recipients.who_has(conn, cell=0, address_key=key)
+        await conn.commit()
+        return [one.id for one in found]
+
+    await saved(conn, book, "u", BOB)
+    await saved(conn, book, "v", ANN)
+    assert [await who(address) for address in (*PHONES[:2], *BOB.emails)] == [["v"], ["u"], ["u"]]
+    await saved(conn, book, "u", ANN)
+    assert [await who(address) for address in (*PHONES[:2], *BOB.emails)] == [["u", "v"], [], []]
+    await saved(conn, book, "w", BOB)
+    await merge(conn, book, "w", "u", by=BY)
+    assert [await who(address) for address in (*PHONES[:2], *BOB.emails)] == [
+        ["u", "v"], ["u"], ["u"],
+    ]  # fmt: skip
+
+
 async def test_nobody_with_nothing_is_somebody(conn: Conn, book: Book) -> None:
     assert await saved(conn, book, "u", Profile()) == (1, True)
     assert await saved(conn, book, "u", Profile()) == (1, False)
@@ -515,6 +536,27 @@ async def test_a_change_that_waits_for_a_merge_is_one_of_who_they_are_by_then(
     who = getattr(found, "id", getattr(found, "into", ""))
     assert f"{type(found).__name__} {who}" == wanted
     assert await now(conn, book, "bob") == await now(conn, book, "ann")
+
+
+async def test_rows_are_held_in_the_order_of_ids_whichever_goes_on(
+    conn: Conn, book: Book, database_url: str
+) -> None:
+    await saved(conn, book, "ann", ANN)
+    await saved(conn, book, "bob", BOB)
+    for source, into in (("ann", "bob"), ("bob", "ann")):
+        async with (
+            await db.connect(database_url) as other,
+            await db.connect(database_url, autocommit=True) as watcher,
+        ):
+            await changes.hold(conn, book, ["ann"])
+            waiting = asyncio.create_task(merge(other, book, source, into, by=BY))
+            await until_blocked(other, watcher)
+            # Who waits for the first holds none of those behind it.
+            await watcher.execute("SELECT 1 FROM recipient WHERE id = 'bob' FOR UPDATE NOWAIT")
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await conn.rollback()
 
 
 async def test_merges_at_once_in_a_circle_end_as_one_or_are_refused(
