@@ -41,6 +41,8 @@ LONGEST = (
     "test_sixty_days.py",
     "test_lists.py",
     "test_machine.py",
+    "test_callback_fuzz.py",
+    "test_hours_by_the_minute.py",
 )
 
 

@@ -16,6 +16,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back to 0005."""
     op.execute("SET LOCAL lock_timeout = '3s'")
-    op.execute(
-        "DROP TABLE notifyq.recipient_address, notifyq.recipient_version, notifyq.recipient"
-    )
+    op.execute("DROP TABLE notifyq.recipient_address, notifyq.recipient_version, notifyq.recipient")

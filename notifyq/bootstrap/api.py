@@ -41,7 +41,9 @@ from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.knowing import Knower
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.parts import Ways
+from notifyq.entrypoints.api.preferences import PreferenceRoutes
 from notifyq.entrypoints.api.reading import Doorkeeper
+from notifyq.entrypoints.api.recipients import RecipientRoutes
 from notifyq.entrypoints.api.templates import TemplateRoutes
 from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 from notifyq.entrypoints.api.waiting import WaitingRoom
@@ -89,6 +91,9 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
         rules = _rules(settings, found, built)
         library = Library()
         knower = Knower(pool, library)
+        new_id, dedupe_days = NewId(clock), settings.retention.dedupe_memory_days
+        ear = Ear(CELL, clock.now, new_id, Random(secrets.randbits(128)).getrandbits)
+        heard = lines(settings, found), ear
         yield Parts(
             notifications=NotificationRoutes(
                 doorkeeper=doorkeeper,
@@ -101,23 +106,16 @@ async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
                 knower=knower,
             ),
             batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules, knower),
-            cancel=CancelRoute(
-                doorkeeper, pool, settings.retention.dedupe_memory_days, NewId(clock)
-            ),
-            dead_letters=DeadLetterRoutes(doorkeeper, pool, NewId(clock)),
+            cancel=CancelRoute(doorkeeper, pool, dedupe_days, new_id),
+            dead_letters=DeadLetterRoutes(doorkeeper, pool, new_id),
             templates=TemplateRoutes(doorkeeper, pool, library, partial(_refusal, built)),
-            consents=ConsentRoutes(doorkeeper, pool, clock.now, NewId(clock), _programs(settings)),
+            recipients=RecipientRoutes(doorkeeper, pool, new_id),
+            preferences=PreferenceRoutes(doorkeeper, pool),
+            consents=ConsentRoutes(doorkeeper, pool, clock.now, new_id, _programs(settings)),
             callbacks=CallbackRoute(
-                built,
-                settings.public_url,
-                pool,
-                CELL,
-                NewId(clock),
-                settings.retention.dedupe_memory_days,
-                lines(settings, found),
-                Ear(CELL, clock.now, NewId(clock), Random(secrets.randbits(128)).getrandbits),
+                built, settings.public_url, pool, CELL, new_id, dedupe_days, *heard
             ),
-            unsubscribe=UnsubscribeRoute(pool, NewId(clock)),
+            unsubscribe=UnsubscribeRoute(pool, new_id),
             ready=partial(_why_not_ready, pool, settings.region),
         )
 

@@ -9,14 +9,15 @@ import orjson
 
 from notifyq.bootstrap.accounts import CELL, database_url
 from notifyq.cli.output import Failed, Misused, actor, json_option, running, settings, show
-from notifyq.entrypoints.api import consents, dead_letters, templates
+from notifyq.entrypoints.api import consents, dead_letters, recipients, templates
 from notifyq.entrypoints.api.cancel import CANCEL
 from notifyq.entrypoints.api.notifications import READ, SEND
 from notifyq.store import db, tenants
 
 SCOPES = (
     *(SEND, READ, CANCEL, dead_letters.READ, dead_letters.REDRIVE),
-    *(templates.READ, templates.WRITE, consents.READ, consents.WRITE),
+    *(templates.READ, templates.WRITE, recipients.READ, recipients.WRITE),
+    *(consents.READ, consents.WRITE),
 )
 KEY_BYTES = 24  # 192 random bits
 LABEL_LENGTH = 16

@@ -11,6 +11,7 @@ An opt-out is no wish: it is consent, and nothing here lifts it.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from notifyq.domain.model import Channel
 
@@ -32,8 +33,7 @@ class Level(StrEnum):
     DEFAULT = "default"  # the category's
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One place that was looked at, and what it said; None: nothing."""
 
     level: Level
@@ -92,16 +92,16 @@ def _look(
     default_on: bool,
 ) -> Iterator[Step]:
     yield Step(Level.MANDATORY, None, True if mandatory else None)
+    entries = _widening(category, channel)
     for level, said in zip((Level.OWN, Level.TENANT), wishes, strict=True):
-        for entry in _widening(category, channel):
+        for entry in entries:
             yield Step(level, entry, said.get(entry))
     yield Step(Level.DEFAULT, None, default_on)
 
 
 def _widening(category: str, channel: str) -> tuple[Entry, ...]:
     """Return the entries that are about a category and a channel, the most exact one first."""
-    found = ((category, channel), (category, ANY), (ANY, channel), (ANY, ANY))
-    return tuple(dict.fromkeys(found))
+    return (category, channel), (category, ANY), (ANY, channel), (ANY, ANY)
 
 
 def unite(one: Wishes, other: Wishes) -> dict[Entry, bool]:

@@ -20,8 +20,8 @@ from notifyq.domain.template import (
 )
 
 LOCALES_MAX = 50
-# In all sources of a version; each costs some 50 microseconds when it is saved.
-TEMPLATE_TAGS_MAX = 10_000
+# In all sources of a version, as MARKUP_MAX counts: a second's work when it is saved.
+TEMPLATE_MARKUP_MAX = 150_000
 # In all renders with the example: what ten of the longest take.
 EXAMPLE_WORK_MAX = 4_000_000
 FAILURES_MAX = 5  # then the example is mended first: a render that fails may have cost the most
@@ -29,16 +29,17 @@ FAILURES_MAX = 5  # then the example is mended first: a render that fails may ha
 
 def check_sources(template: Template) -> list[Slip]:
     """Return what speaks against saving a version; every source of it is parsed then."""
-    slips, tags = _uncovered(template), 0
+    slips, markup = _uncovered(template), 0
     for place, _, source in each_source(template.sources):
         try:
             program = template.program(place, source)
             program.variables()
-            tags += program.tags
+            markup += program.markup
         except BadSource as fault:
             slips.append(slip(place, fault))
-        if tags > TEMPLATE_TAGS_MAX:
-            return [*slips, Slip("", f"must have at most {TEMPLATE_TAGS_MAX} tags in all")]
+        if markup > TEMPLATE_MARKUP_MAX:
+            rule = f"must have at most {TEMPLATE_MARKUP_MAX} characters in the tags of all texts"
+            return [*slips, Slip("", rule)]
     return slips
 
 

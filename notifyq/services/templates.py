@@ -15,9 +15,9 @@ from notifyq.store import templates
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.templates import Shelf, VersionRow
 
-# Templates that a process keeps parsed, by weight: characters, and TAG_WEIGHT for each tag. A tag
-# takes some 2 KB of memory, so this is at most 170 MB and usually a tenth of it.
-LIBRARY_WEIGHT_MAX = 8_000_000
+# Templates that a process keeps parsed, by weight: characters, and TAG_WEIGHT for each tag. Parsed
+# tags take 4 to 8 bytes a unit, so this is some 30 MB; paths nested as deep as they go take 56.
+LIBRARY_WEIGHT_MAX = 4_000_000
 TAG_WEIGHT = 100
 
 

@@ -178,23 +178,6 @@ lane = _table(
     "*id integer, channel channel, provider text, created_at time",
 )
 
-# ---------------------------------------------------------------------------- recipients
-
-recipient = _table(
-    "recipient",
-    "*tenant_id integer, *test boolean, *id text, version integer, profile text, "
-    "erased boolean, merged_into text?, changed_at time",
-)
-recipient_version = _table(
-    "recipient_version",
-    "*tenant_id integer, *test boolean, *id text, *version integer, profile text, at time, "
-    "actor text, erased boolean, merged_into text?",
-)
-recipient_address = _table(
-    "recipient_address",
-    "*tenant_id integer, *test boolean, *id text, *channel channel, *address_key bytea",
-)
-
 # ------------------------------------------------------------------------------- consent
 
 consent = _table(
@@ -225,4 +208,21 @@ template_version = _table(
     "template_version",
     "*tenant_id integer, *test boolean, *name text, *version integer, digest bytea, body text, "
     "created_at time, created_by text",
+)
+
+# ---------------------------------------------------------------------------- recipients
+
+recipient = _table(
+    "recipient",
+    "*tenant_id integer, *test boolean, *id text, version integer, profile text, erased boolean, "
+    "merged_into text?, changed_at time",
+)
+recipient_version = _table(
+    "recipient_version",
+    "*tenant_id integer, *test boolean, *id text, *version integer, profile text, at time, "
+    "actor text, erased boolean, merged_into text?",
+)
+recipient_address = _table(
+    "recipient_address",
+    "*tenant_id integer, *test boolean, *address_key bytea, *channel channel, *id text",
 )

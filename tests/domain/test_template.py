@@ -332,7 +332,8 @@ def test_every_source_that_is_wrong_is_named() -> None:
 
 def test_all_tags_together_have_a_limit() -> None:
     made = template(**{f"a{chr(n)}": sms("{{ a }}" * 2_000) for n in range(97, 103)}, en=sms("x"))
-    assert check_sources(made) == [Slip("", "must have at most 10000 tags in all")]
+    rule = "must have at most 150000 characters in the tags of all texts"
+    assert check_sources(made) == [Slip("", rule)]
 
 
 def test_what_the_data_must_have_is_told() -> None:

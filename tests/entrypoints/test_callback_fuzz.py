@@ -1,8 +1,9 @@
 """Thousands of changed callbacks at the real API: none breaks it, none is believed unsigned.
 
-1,000 of each account by default, 10,000 with NOTIFYQ_TEST_FULL=1; the dice's seed is fixed and may
-be set by NOTIFYQ_TEST_SEED. Beside them genuine ones, which must be taken, and odd ones with a
-signature that holds, which reach deeper. What is counted is shown by `-s`, and by a failure.
+300 of each account by default, ten rounds of 1,000 with NOTIFYQ_TEST_FULL=1; the dice's seed is
+fixed and may be set by NOTIFYQ_TEST_SEED. Beside them genuine ones, which must be taken, and odd
+ones with a signature that holds, which reach deeper. What is counted is shown by `-s`, and by a
+failure.
 """
 
 import logging
@@ -13,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -28,13 +30,13 @@ from tests.entrypoints.callback_fuzz import stage
 from tests.entrypoints.callback_fuzz.campaign import Campaign, Findings
 from tests.entrypoints.callback_fuzz.changes import anything
 from tests.entrypoints.callback_fuzz.shots import Account, Answer, Shot, over_asgi, over_tcp
+from tests.entrypoints.callback_fuzz.twilio import Twilio
 from tests.entrypoints.conftest import Keys, application, bound_socket, on_a_port, speaking
 
 SEED = int(os.environ.get("NOTIFYQ_TEST_SEED", "20261123"))
 FULL = bool(os.environ.get("NOTIFYQ_TEST_FULL"))
-CHANGED = 10_000 if FULL else 1_000
-WEIRD = CHANGED // 2
-CONTROLS = CHANGED // 25
+ROUNDS = 10 if FULL else 1
+CHANGED, WEIRD, CONTROLS = (1_000, 500, 40) if FULL else (300, 150, 20)  # in a round
 OVER_TCP = 1_000 if FULL else 150
 STRANGERS = 20  # attempts of another account
 NAMES = ("twilio-main", "twilio-shared", "sinch-main", "sendgrid-main", "ses-main")
@@ -95,6 +97,7 @@ class Stage:
         changed: int,
         weird: int,
         controls: int,
+        seed: int = SEED,
         send: Any = None,
     ) -> Findings:
         count = changed + weird + controls + 1
@@ -103,7 +106,7 @@ class Stage:
         planted |= await stage.planted(self.client, self.hand, other, STRANGERS, first=count)
         before = await self.database.counts()
         campaign = Campaign(
-            accounts[name], accounts, send or partial(over_asgi, self.app), planted, SEED
+            accounts[name], accounts, send or partial(over_asgi, self.app), planted, seed
         )
         await campaign.controls(controls)
         await campaign.weird(weird)
@@ -118,16 +121,39 @@ def on_stage(app: Starlette, client: Any, hand: Any, database: Any) -> Stage:
     return Stage(app, client, hand, database)
 
 
+@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_changed_callback_breaks_the_api_or_is_believed_unless_it_is_signed(
-    on_stage: Stage, accounts: dict[str, Account], certificates: stage.Certificates, name: str
+    on_stage: Stage,
+    accounts: dict[str, Account],
+    certificates: stage.Certificates,
+    name: str,
+    seed: int,
 ) -> None:
-    found = await on_stage.run(accounts, name, changed=CHANGED, weird=WEIRD, controls=CONTROLS)
+    found = await on_stage.run(
+        accounts, name, changed=CHANGED, weird=WEIRD, controls=CONTROLS, seed=seed
+    )
     assert not found, str(found)
     assert found.controls == CONTROLS, str(found)  # it does not pass by refusing everything
     assert found.unsigned > CHANGED // 2, str(found)
     confirmed = [path for path in certificates.asked if path.startswith("/?")]
     assert len(confirmed) == found.confirmed
+
+
+@pytest.mark.parametrize("code", ["\0", "30\0003", "x" * 900_000])
+async def test_a_signed_code_that_no_column_takes_is_no_bug_of_ours(
+    on_stage: Stage, accounts: dict[str, Account], code: str
+) -> None:
+    """A 5xx would have the provider try again what can never be stored."""
+    account = accounts["twilio-main"]
+    assert isinstance(account, Twilio)
+    (reference,) = await stage.planted(on_stage.client, on_stage.hand, account, 1)
+    form = {"MessageSid": "SM" + "a" * 32, "MessageStatus": "undelivered", "ErrorCode": code}
+    query, body = f"reference={reference}".encode(), urlencode(form).encode()
+    answer = await over_asgi(on_stage.app, account.signed(query, body, form))
+    assert answer == Answer(200)
+    kept = await on_stage.database.rows("SELECT status, code FROM receipt")
+    assert kept == [("undelivered", None)]  # the status is no less true
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,7 +224,8 @@ async def test_a_client_that_verifies_nothing_is_found_out(
     found = await on_stage.run(accounts, name, changed=100, weird=0, controls=5)
     assert len(found.believed) > 10, str(found)
     assert any("nobody signed" in text for text in found.effects), str(found)
-    assert not found.broken, str(found)
+    # Whatever reaches the reading unsigned breaks nothing there; a confirmation may be put off.
+    assert {answer.status for _, answer in found.broken} <= {503}, str(found)
 
 
 _EVER = timedelta(days=100_000)

@@ -20,8 +20,11 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.consents import ConsentRoutes
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
+from notifyq.entrypoints.api.encoded import EncodedRoute
 from notifyq.entrypoints.api.notifications import NotificationRoutes
+from notifyq.entrypoints.api.preferences import PreferenceRoutes
 from notifyq.entrypoints.api.problems import Problem, answer, unavailable
+from notifyq.entrypoints.api.recipients import RecipientRoutes
 from notifyq.entrypoints.api.templates import TemplateRoutes
 from notifyq.entrypoints.api.unsubscribe import UnsubscribeRoute
 
@@ -40,6 +43,8 @@ class Parts:
     dead_letters: DeadLetterRoutes
     templates: TemplateRoutes
     consents: ConsentRoutes
+    recipients: RecipientRoutes
+    preferences: PreferenceRoutes
     callbacks: CallbackRoute
     unsubscribe: UnsubscribeRoute
     ready: Callable[[], Awaitable[str | None]]  # None, or why this process should get no requests
@@ -71,6 +76,25 @@ def create_app(build: Build) -> Starlette:
         return JSONResponse(status, 200 if why_not is None else 503)
 
     routes = [
+        *_v1(through),
+        _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
+        _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
+        _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),
+        _route("/healthz", _healthz, "GET"),
+        _route("/readyz", readyz, "GET"),
+        _route("/openapi.json", openapi.serve, "GET"),
+        _route("/docs", docs.serve, "GET"),
+    ]
+    handlers = {HTTPException: _http_error, Exception: _http_error}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    # A redirect would go to whatever scheme and host a proxy made of the request, key and all.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _v1(through: Callable[[Callable[[Parts], Handler]], Handler]) -> list[Route]:
+    """Return what producers use."""
+    return [
         _route("/v1/notifications", through(lambda p: p.notifications.post), "POST"),
         _route("/v1/notifications/batch", through(lambda p: p.batch.post), "POST"),
         _route("/v1/notifications/{id}", through(lambda p: p.notifications.get), "GET"),
@@ -89,23 +113,19 @@ def create_app(build: Build) -> Starlette:
         _route("/v1/templates/{name}/render", through(lambda p: p.templates.render), "POST"),
         _route("/v1/consents", through(lambda p: p.consents.post), "POST"),
         _route("/v1/suppressions/lookup", through(lambda p: p.consents.look_up), "POST"),
-        _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
-        _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
-        _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),
-        _route("/healthz", _healthz, "GET"),
-        _route("/readyz", readyz, "GET"),
-        _route("/openapi.json", openapi.serve, "GET"),
-        _route("/docs", docs.serve, "GET"),
+        _person("", through(lambda p: p.recipients.one), "PUT", "GET", "DELETE"),
+        _person("/merge", through(lambda p: p.recipients.merge), "POST"),
+        _person("/preferences", through(lambda p: p.preferences.one), "GET", "PATCH"),
     ]
-    handlers = {HTTPException: _http_error, Exception: _http_error}
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    # A redirect would go to whatever scheme and host a proxy made of the request, key and all.
-    app.router.redirect_slashes = False
-    return app
 
 
 def _route(path: str, handler: Handler, *methods: str) -> Route:
     return Route(path, _answering(handler), methods=list(methods))
+
+
+def _person(what: str, handler: Handler, *methods: str) -> Route:
+    path = "/v1/recipients/{id}" + what
+    return EncodedRoute(path, _answering(handler), methods=list(methods))
 
 
 # A session that froze in a transaction was ended by the server: an InternalError to psycopg.

@@ -21,7 +21,33 @@ from notifyq.entrypoints.api.body import BatchBody, ListBody, NotificationBody
 from notifyq.entrypoints.api.cancel import CancelAnswer, CancelBody
 from notifyq.entrypoints.api.consent_answers import ConsentAnswer, LookupAnswer
 from notifyq.entrypoints.api.consenting import ConsentBody, LookupBody
-from notifyq.entrypoints.api.describing import REF, body_of, json_of, operation, responses
+from notifyq.entrypoints.api.describing import (
+    BODY_PROBLEMS,
+    ID,
+    KEY,
+    NUMBER,
+    PAGE,
+    PAGE_PROBLEMS,
+    POST_PROBLEMS,
+    PREFER,
+    READ_PROBLEMS,
+    REF,
+    TEXT,
+    answer_of,
+    body_of,
+    operation,
+    responses,
+)
+from notifyq.entrypoints.api.describing_consents import consent_paths
+from notifyq.entrypoints.api.describing_recipients import recipient_paths
+from notifyq.entrypoints.api.preferences import PreferencesAnswer, PreferencesBody
+from notifyq.entrypoints.api.reaching import (
+    MergeBody,
+    MergedAnswer,
+    RecipientAnswer,
+    RecipientBody,
+    SavedRecipientAnswer,
+)
 from notifyq.entrypoints.api.redriving import DeadLettersAnswer, RedriveAnswer, RedriveBody
 from notifyq.entrypoints.api.templating import (
     RenderAnswer,
@@ -40,6 +66,9 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (RedriveBody, "validation"),
     (TemplateBody, "validation"),
     (RenderBody, "validation"),
+    (RecipientBody, "validation"),
+    (MergeBody, "validation"),
+    (PreferencesBody, "validation"),
     (ConsentBody, "validation"),
     (LookupBody, "validation"),
     (AcceptedAnswer, "serialization"),
@@ -53,37 +82,14 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (SavedAnswer, "serialization"),
     (TemplateAnswer, "serialization"),
     (RenderAnswer, "serialization"),
+    (SavedRecipientAnswer, "serialization"),
+    (RecipientAnswer, "serialization"),
+    (MergedAnswer, "serialization"),
+    (PreferencesAnswer, "serialization"),
     (ConsentAnswer, "serialization"),
     (LookupAnswer, "serialization"),
     (ProblemAnswer, "serialization"),
 ]
-_BODY_PROBLEMS = (
-    "not_json", "unauthenticated", "missing_scope", "body_too_large", "unsupported_media_type",
-    "invalid_request", "unavailable",
-)  # fmt: skip
-_POST_PROBLEMS = (*_BODY_PROBLEMS, "missing_idempotency_key", "key_in_use")
-_READ_PROBLEMS = ("unauthenticated", "missing_scope", "not_found", "unavailable")
-_PAGE_PROBLEMS = (*_READ_PROBLEMS, "invalid_request")
-_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 1}
-_ID = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
-_PAGE = [
-    {"name": "limit", "in": "query", "required": False, "schema": _NUMBER},
-    {"name": "cursor", "in": "query", "required": False, "schema": _TEXT},
-]
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    "description": "Made once per notification and kept over retries; bare or quoted.",
-}
-_PREFER = {
-    "name": "Prefer",
-    "in": "header",
-    "required": False,
-    "schema": _TEXT,
-    "description": "`wait=N`: answer when it has settled, or after N seconds (at most 30).",
-}
 
 
 async def serve(_: Request) -> Response:
@@ -120,39 +126,37 @@ def _paths() -> dict[str, Any]:
     return {
         "/v1/notifications": {
             "post": create
-            | {
-                "parameters": [_KEY, _PREFER],
-                "requestBody": body_of("NotificationBody", "ListBody"),
-            }
+            | {"parameters": [KEY, PREFER], "requestBody": body_of("NotificationBody", "ListBody")}
             | responses(
                 {
-                    "200": json_of(settled, "SeenAnswer"),
-                    "202": json_of(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
+                    "200": answer_of(settled, "SeenAnswer"),
+                    "202": answer_of(accepted, "AcceptedAnswer", "ListAcceptedAnswer"),
                 },
-                _POST_PROBLEMS,
+                POST_PROBLEMS,
             )
         },
         "/v1/notifications/batch": {
             "post": batch
             | {"requestBody": body_of("BatchBody")}
-            | responses({"200": json_of("A result for each.", "BatchAnswer")}, _BODY_PROBLEMS)
+            | responses({"200": answer_of("A result for each.", "BatchAnswer")}, BODY_PROBLEMS)
         },
         one: {
             "get": seen
-            | {"parameters": [_ID]}
-            | responses({"200": json_of("Found.", "SeenAnswer")}, _READ_PROBLEMS)
+            | {"parameters": [ID]}
+            | responses({"200": answer_of("Found.", "SeenAnswer")}, READ_PROBLEMS)
         },
         f"{one}/deliveries": {
             "get": deliveries
-            | {"parameters": [_ID, *_PAGE]}
-            | responses({"200": json_of("Found.", "DeliveriesAnswer")}, _PAGE_PROBLEMS)
+            | {"parameters": [ID, *PAGE]}
+            | responses({"200": answer_of("Found.", "DeliveriesAnswer")}, PAGE_PROBLEMS)
         },
         f"{one}/timeline": {
-            "get": timeline | {"parameters": [_ID, *_PAGE]} | responses(found, _PAGE_PROBLEMS)
+            "get": timeline | {"parameters": [ID, *PAGE]} | responses(found, PAGE_PROBLEMS)
         },
         **_by_hand(one),
         **_templates(),
-        **_consents(),
+        **recipient_paths(),
+        **consent_paths(),
     }
 
 
@@ -161,69 +165,50 @@ def _by_hand(one: str) -> dict[str, Any]:
     cancel = operation("cancelNotification", "Call a notification back")
     dead = operation("listDeadLetters", "Show what was given up on")
     redrive = operation("redriveDeadLetters", "Make dead letters due again")
-    cause = {"name": "cause", "in": "query", "required": False, "schema": _TEXT}
-    called = json_of("What that came to, for each delivery.", "CancelAnswer")
+    cause = {"name": "cause", "in": "query", "required": False, "schema": TEXT}
+    called = answer_of("What that came to, for each delivery.", "CancelAnswer")
     return {
         f"{one}/cancel": {
             "post": cancel
-            | {"parameters": [_ID], "requestBody": body_of("CancelBody") | {"required": False}}
-            | responses({"200": called}, (*_BODY_PROBLEMS, "not_found", "key_in_use"))
+            | {"parameters": [ID], "requestBody": body_of("CancelBody") | {"required": False}}
+            | responses({"200": called}, (*BODY_PROBLEMS, "not_found", "key_in_use"))
         },
         "/v1/dead-letters": {
             "get": dead
-            | {"parameters": [cause, *_PAGE]}
+            | {"parameters": [cause, *PAGE]}
             | responses(
-                {"200": json_of("Found.", "DeadLettersAnswer")},
+                {"200": answer_of("Found.", "DeadLettersAnswer")},
                 ("unauthenticated", "missing_scope", "invalid_request", "unavailable"),
             )
         },
         "/v1/dead-letters/redrive": {
             "post": redrive
             | {"requestBody": body_of("RedriveBody")}
-            | responses({"200": json_of("A result for each.", "RedriveAnswer")}, _BODY_PROBLEMS)
+            | responses({"200": answer_of("A result for each.", "RedriveAnswer")}, BODY_PROBLEMS)
         },
     }
 
 
 def _templates() -> dict[str, Any]:
-    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
-    version = {"name": "version", "in": "query", "required": False, "schema": _NUMBER}
+    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    version = {"name": "version", "in": "query", "required": False, "schema": NUMBER}
     save = operation("putTemplate", "Save a template's next version")
     show = operation("getTemplate", "Show a version of a template")
     render = operation("renderTemplate", "Show what a template says")
-    saved = {"200": json_of("The version that says it.", "SavedAnswer")}
-    shown = {"200": json_of("What it says, by channel.", "RenderAnswer")}
+    saved = {"200": answer_of("The version that says it.", "SavedAnswer")}
+    shown = {"200": answer_of("What it says, by channel.", "RenderAnswer")}
     return {
         "/v1/templates/{name}": {
             "put": save
             | {"parameters": [name], "requestBody": body_of("TemplateBody")}
-            | responses(saved, (*_BODY_PROBLEMS, "version_conflict")),
+            | responses(saved, (*BODY_PROBLEMS, "version_conflict")),
             "get": show
             | {"parameters": [name, version]}
-            | responses({"200": json_of("Found.", "TemplateAnswer")}, _PAGE_PROBLEMS),
+            | responses({"200": answer_of("Found.", "TemplateAnswer")}, PAGE_PROBLEMS),
         },
         "/v1/templates/{name}/render": {
             "post": render
             | {"parameters": [name], "requestBody": body_of("RenderBody")}
-            | responses(shown, (*_BODY_PROBLEMS, "not_found"))
-        },
-    }
-
-
-def _consents() -> dict[str, Any]:
-    record = operation("recordConsent", "Write down consent, or an opt-out, with its evidence")
-    look_up = operation("lookUpSuppressions", "Say whether addresses may be told, and why not")
-    stands = {"200": json_of("What stands now.", "ConsentAnswer")}
-    found = {"200": json_of("An answer for each.", "LookupAnswer")}
-    return {
-        "/v1/consents": {
-            "post": record
-            | {"requestBody": body_of("ConsentBody")}
-            | responses(stands, (*_BODY_PROBLEMS, "provider_blocks", "opt_out_stands"))
-        },
-        "/v1/suppressions/lookup": {
-            "post": look_up
-            | {"requestBody": body_of("LookupBody")}
-            | responses(found, _BODY_PROBLEMS)
+            | responses(shown, (*BODY_PROBLEMS, "not_found"))
         },
     }

@@ -64,6 +64,9 @@ KINDS = {
         False,
         "Ask the person again: only consent given after it takes it back.",
     ),
+    "merged": Kind(
+        409, "The recipient was merged into another one", False, "Use the id that `detail` names."
+    ),
     "body_too_large": Kind(
         413, "The body is too large", False, "At most 65,536 bytes; 4,194,304 for many recipients."
     ),

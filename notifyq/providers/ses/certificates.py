@@ -27,7 +27,8 @@ KEPT_MAX = 8  # SNS uses one at a time in a region, and changes it about once a 
 KEY_BITS_MIN = 2_048
 
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
-_PEM_PATH = re.compile(r"/[A-Za-z0-9._/-]*\.pem")
+# No segment begins with a dot: `/a/../X.pem` is X.pem by another name, which would be kept twice.
+_PEM_PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/[A-Za-z0-9_-][A-Za-z0-9._-]*\.pem")
 _QUERY_PATH = re.compile(r"/[!-~]*")
 
 

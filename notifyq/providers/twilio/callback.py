@@ -52,6 +52,7 @@ DONE_S_AHEAD_MAX = 60
 
 _NO_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 _FIELDS_MAX = 100  # a callback has about a dozen, an inbound message with pictures three
+_CODE = re.compile(r"[!-~]{1,32}")  # theirs have five digits
 _DONE = re.compile(r"[0-9]{10}")
 _NUMBER = re.compile(r"\+?[0-9]{3,15}")  # E.164, or a short code
 
@@ -100,7 +101,8 @@ def _read_receipt(
         return BadCallback("no reference")
     if status not in RANKS:
         return BadCallback("no status that we know")
-    rank, code = RANKS[status], fields.get("ErrorCode") or None
+    rank, named = RANKS[status], fields.get("ErrorCode", "")
+    code = named if _CODE.fullmatch(named) else None  # what is none is kept nowhere
     bounce = BOUNCES.get(code) if code and rank == RANK_UNDELIVERED else None
     at = _done_at(fields.get("RawDlrDoneDate", ""), now)
     receipt = Receipt(references[0], sid, status, rank, code, bounce, at)

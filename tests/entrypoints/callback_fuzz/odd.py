@@ -2,8 +2,12 @@
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
+# What a database or a codec takes badly; drawn more often than the rest.
+NASTY = ("\0", "a\0b", "\ud800", "x" * 5_000, "\U0001f600" * 300)
+_NASTY_SHARE = 0.3
 TEXTS = (
     "", " ", "\0", "a\0b", "\ud800", "\udc80x", "\u00e9" * 9, "\U0001f600", "x" * 5_000, "0", "1",
     "-1", "9" * 400, "+14155550123", "\u0661\u0662\u0663\u0664\u0665", "delivered", "Delivered",
@@ -21,16 +25,29 @@ PIECES = (
     b'"', b"{", b"}", b"[" * 5_000, b"[" * 100_000, b"9" * 400, b"9" * 5_000, b"\\ud800",
     b"\\u0000", b"null,", b"NaN", b"1e999", b"-", b"\xef\xbb\xbf", b"\r\n", b"&reference=x", b";",
 )  # fmt: skip
+_DEPTH_MAX = 100
 _CODINGS = ("utf-16", "utf-16-le", "utf-32", "utf-8-sig")
 
 
-def altered(dice: random.Random, value: Any) -> Any:
+def text(dice: random.Random, likely: Sequence[str] = ()) -> str:
+    """Return an odd text, or one that is likely to be read as something."""
+    return dice.choice(NASTY if dice.random() < _NASTY_SHARE else [*TEXTS, *likely])
+
+
+def value(dice: random.Random) -> object:
+    """Return an odd JSON value."""
+    return dice.choice(NASTY if dice.random() < _NASTY_SHARE else VALUES)
+
+
+def altered(dice: random.Random, document: Any) -> Any:
     """Return a JSON value with one to four places in it changed, named anew or taken away."""
-    changed = json.loads(json.dumps(value))
+    if not _places(document):
+        return value(dice)
+    changed = json.loads(json.dumps(document))
     for _ in range(dice.randint(1, 4)):
-        places = list(_places(changed))
+        places = _places(changed)
         if not places:
-            return dice.choice(VALUES)
+            return value(dice)
         holder, key = dice.choice(places)
         match dice.randrange(6):
             case 0:
@@ -40,15 +57,15 @@ def altered(dice: random.Random, value: Any) -> Any:
             case 2:
                 holder[key] = {"x": holder[key]}
             case 3 if isinstance(holder, dict):
-                holder[dice.choice(TEXTS)] = holder.pop(key)
+                holder[text(dice)] = holder.pop(key)
             case _:
-                holder[key] = dice.choice(VALUES)
+                holder[key] = value(dice)
     return changed
 
 
-def written(dice: random.Random, value: object) -> bytes:
+def written(dice: random.Random, document: object) -> bytes:
     """Return JSON in one of the ways in which it can be written, or spoilt."""
-    raw = json.dumps(value, ensure_ascii=dice.random() < 0.8)
+    raw = json.dumps(document, ensure_ascii=dice.random() < 0.8)
     match dice.randrange(16):
         case 0:
             return raw.encode(dice.choice(_CODINGS), "surrogatepass")
@@ -66,16 +83,24 @@ def written(dice: random.Random, value: object) -> bytes:
             deep = dice.choice([50, 900, 5_000])
             return b"[" * deep + raw.encode(errors="surrogatepass") + b"]" * deep
         case 5:
-            return json.dumps(dice.choice(VALUES)).encode()
+            return json.dumps(value(dice)).encode()
     return raw.encode(errors="surrogatepass")
 
 
-def _places(value: Any) -> "list[tuple[Any, Any]]":
-    """Return every (holder, key) in a JSON value."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if _is_list(value) else ()
-    found = [(value, key) for key in keys]
-    return found + [place for key in keys for place in _places(value[key])]
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Return every (holder, key) in a JSON value; none of what is nested too deep to be copied."""
+    found: list[tuple[Any, Any]] = []
+    level = [value]
+    for _ in range(_DEPTH_MAX):
+        here = [(one, key) for one in level for key in _keys(one)]
+        found += here
+        level = [holder[key] for holder, key in here]
+        if not level:
+            return found
+    return []
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
+def _keys(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value)
+    return list(range(len(value))) if isinstance(value, list) else []

@@ -147,10 +147,10 @@ def _der_changed(dice: random.Random, raw: bytes) -> bytes:
     """Return a signature in DER with other numbers; one of the ways is as good as the first."""
     try:
         r, s = decode_dss_signature(raw)
-    except ValueError:
+        pairs = ((r, _ORDER - s), (r, s + _ORDER), (0, 0), (1, 1), (r, 0), (s, r), (r + _ORDER, s))
+        made = encode_dss_signature(*dice.choice(pairs))
+    except ValueError:  # it was changed before, and is no pair of numbers above zero
         return raw + b"\0"
-    pairs = ((r, _ORDER - s), (r, s + _ORDER), (0, 0), (1, 1), (r, 0), (s, r), (r + _ORDER, s))
-    made = encode_dss_signature(*dice.choice(pairs))
     return dice.choice([made, made, raw + b"\0", raw[:-1], b"\x30\x81" + raw[1:]])
 
 

@@ -87,11 +87,11 @@ class Ses:
         if dice.random() < 0.8:
             message = odd.written(dice, odd.altered(dice, event)).decode(errors="surrogateescape")
         else:
-            message = dice.choice([*odd.TEXTS, "Successfully validated SNS topic for x"])
+            message = odd.text(dice, ["Successfully validated SNS topic for x"])
         envelope = self._envelope(dice, kind, message)
         for _ in range(dice.choice([0, 0, 1, 2])):
             name = dice.choice(["MessageId", "Subject", "SubscribeURL", "Token", "X", "Timestamp"])
-            envelope[name] = dice.choice(odd.TEXTS)
+            envelope[name] = odd.text(dice)
         if dice.random() < 0.2:
             ages_s = (AGO_S_MAX - _SAFE_S, AGO_S_MAX + _SAFE_S, -AHEAD_S_MAX + _SAFE_S, 10**9)
             envelope["Timestamp"] = _iso(dice.choice([*ages_s, -AHEAD_S_MAX - _SAFE_S, -(10**9)]))
@@ -188,9 +188,9 @@ class Ses:
             ("TopicArn", dice.choice([TOPIC + "2", TOPIC.upper(), "", None, TOPIC[:-1]])),
             ("Timestamp", _iso(dice.choice(ages_s))),
             ("Type", dice.choice([*_SIGNED, "notification", "", None])),
-            ("Message", dice.choice(odd.VALUES)),
+            ("Message", odd.value(dice)),
             ("SubscribeURL", dice.choice(places)),
-            ("UnsubscribeURL", dice.choice(odd.VALUES)),
+            ("UnsubscribeURL", odd.value(dice)),
         ]
 
 
