@@ -207,7 +207,7 @@ UNSIGNED = ".".join(
         ({"authorization": f"bearer {token(kid='OTHERKEY00')}"}, "InvalidProviderToken"),
         ({"authorization": f"bearer {token(iss='OTHERTEAM0')}"}, "InvalidProviderToken"),
         ({"authorization": f"bearer {token(iat='now')}"}, "InvalidProviderToken"),
-        ({"authorization": f"bearer {token(age_s=-900)}"}, "InvalidProviderToken"),
+        ({"authorization": f"bearer {token(age_s=-86_400)}"}, "InvalidProviderToken"),
         ({"authorization": f"bearer {token(age_s=3_660)}"}, "ExpiredProviderToken"),
         ({"apns_topic": None}, "MissingTopic"),
         ({"apns_topic": "a b"}, "BadTopic"),

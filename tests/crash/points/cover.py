@@ -26,6 +26,9 @@ ASIDE = {
     "store/consents.py:status": "what a person asks",
     "store/dead_letters.py:groups": "what a person asks",
     "store/doubts.py:listed": "what a person asks",
+    "store/recipients.py": "reads who somebody is; what writes it is not aside",
+    "store/templates.py:find": "what a person asks",
+    "store/templates.py:newest": "reads what a template says",
     "store/settling.py": "what a request with Prefer: wait reads",
 }
 

@@ -7,11 +7,22 @@ from tests.crash.points import (
     by_hand,
     delivering,
     hearing,
+    keeping,
     listing,
     tending,
 )
 from tests.crash.points.registry import SCENARIOS
 
-MODULES = (accepting, addresses, asking_again, by_hand, delivering, hearing, listing, tending)
+MODULES = (
+    accepting,
+    addresses,
+    asking_again,
+    by_hand,
+    delivering,
+    hearing,
+    keeping,
+    listing,
+    tending,
+)
 
 __all__ = ["MODULES", "SCENARIOS"]

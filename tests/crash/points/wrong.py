@@ -16,7 +16,7 @@ from notifyq.entrypoints.api import callbacks
 from notifyq.entrypoints.worker import lane
 from notifyq.services import accept, bounces, deliver
 from notifyq.services.hear import Heard
-from notifyq.store import consents, disowned, upkeep
+from notifyq.store import consents, disowned, recipient_changes, upkeep
 from notifyq.store.bounces import News
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from tests.store import helpers as h
@@ -165,3 +165,14 @@ def _mark_stays() -> None:
         """Take nothing back."""
 
     consents.revive = leave
+
+
+@_wrong("a merge is committed before its opt-out")
+def _merge_in_two() -> None:
+    right = recipient_changes.merge
+
+    async def hasty(conn: Conn, *arguments: Any) -> None:
+        await right(conn, *arguments)
+        await conn.commit()
+
+    recipient_changes.merge = hasty
