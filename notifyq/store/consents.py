@@ -5,10 +5,10 @@ transaction that begins the attempt, an opt-out changes it under the same lock. 
 comes first, and an opt-out that came first wins.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from notifyq.domain.model import Channel
 from notifyq.domain.policy import Consent
@@ -74,7 +74,7 @@ async def lock(
     }
     await conn.execute(MEET, parameters)
     cursor = await conn.execute(LOCK, parameters)
-    found = {(row[0], row[1]): _read(*row[2:]) for row in await cursor.fetchall()}
+    found = {(row[0], row[1]): _read(row[2:]) for row in await cursor.fetchall()}
     anew = [key for key, said in found.items() if _is_after(people[key], said.dead_at)]
     await revive(conn, anew, cell=cell, channel=channel)
     return found | {key: replace(found[key], dead_at=None) for key in anew}
@@ -98,15 +98,8 @@ async def revive(
         await conn.execute(REVIVE, parameters)
 
 
-def _read(
-    blocked: bool,
-    revision: int,
-    dead_at: datetime | None,
-    programs: list[str],
-    held: bool,
-    consented: bool,
-    begun_at: list[datetime],
-) -> Consent:
+def _read(row: Sequence[Any]) -> Consent:
+    blocked, revision, dead_at, programs, held, consented, begun_at = row
     return Consent(blocked, revision, dead_at, tuple(programs), held, consented, tuple(begun_at))
 
 

@@ -5,11 +5,8 @@ import re
 import click
 
 from notifyq.cli import main
-from notifyq.config.settings import (
-    CategorySettings,
-    SenderSettings,
-    Settings,
-)
+from notifyq.config.categories import CategorySettings
+from notifyq.config.settings import SenderSettings, Settings
 from notifyq.config.vendors import VENDORS
 from notifyq.domain.glossary import REASONS, STATES
 from notifyq.domain.retention import Retention

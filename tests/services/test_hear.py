@@ -215,7 +215,6 @@ async def test_somebody_who_has_no_number_is_kept_and_gets_nothing(hot: db.Conn)
 
 
 async def test_the_ledger_is_only_ever_added_to(hot: db.Conn) -> None:
-    import psycopg
 
     shop = await h.open_shop(hot)
     await wrote(hot, line_of(shop), text("STOP"))
