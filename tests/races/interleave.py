@@ -30,6 +30,7 @@ class Step(Enum):
 
 
 ONE, TO_COMMIT, END = Step.ONE, Step.TO_COMMIT, Step.END
+Go = Step | int  # int: so many calls
 
 
 @dataclass
@@ -53,10 +54,10 @@ class Session:
         self.conn.execute = self._gated_execute  # type: ignore[method-assign]
         self.conn.commit = self._gated_commit  # type: ignore[method-assign]
 
-    async def allow(self, step: Step) -> None:
+    async def allow(self, step: Go) -> None:
         """Give a step's permits; the work starts with the first."""
         async with self._changed:
-            self._permits.append(step)
+            self._permits += [ONE] * step if isinstance(step, int) else [step]
             self._changed.notify_all()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -148,7 +149,7 @@ async def some_fail(
 
 
 async def run(
-    order: Sequence[int], sessions: Sequence[tuple[Session, Sequence[Step]]], watcher: Conn
+    order: Sequence[int], sessions: Sequence[tuple[Session, Sequence[Go]]], watcher: Conn
 ) -> list[str]:
     """Run the sessions' steps in this order to their ends; return the trace."""
     trace: list[str] = []

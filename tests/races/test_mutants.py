@@ -181,7 +181,7 @@ async def _stop_against_begin(
             )
         begin = Session("begin", sender, lambda conn: h.begin(conn, h.post_of(shop)))
         stop = Session("stop", stopper, lambda conn: h.opt_out(conn, shop, phone))
-        sessions = [(begin, begin_steps), (stop, [ONE, END])]
+        sessions = [(begin, begin_steps), (stop, [TO_COMMIT, END])]  # what it says; its commit
         trace = await run(["BS".index(letter) for letter in order], sessions, look)
         assert (begin.error, stop.error) == (None, None)
         slipped = bool((await h.standing(look, delivery_id)).outcomes)

@@ -5,11 +5,11 @@ import pytest
 from notifyq.services import deliver
 from notifyq.store import db
 from notifyq.store.db import Conn
-from tests.races.interleave import END, ONE, Session, merges, named, run
+from tests.races.interleave import END, ONE, TO_COMMIT, Session, merges, named, run
 from tests.store import helpers as h
 
 BEGIN_STEPS = [ONE, ONE, ONE, ONE, ONE, END]  # claim, facts, meet, lock, begin or end, commit
-STOP_STEPS = [ONE, END]  # the change, its commit
+STOP_STEPS = [3, TO_COMMIT, END]  # key, meet, lock; events and what they add up to; commit
 ORDERS = merges([len(BEGIN_STEPS), len(STOP_STEPS)])
 
 
