@@ -8,18 +8,13 @@ not know the whole person.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from uuid import UUID
 
-from notifyq.domain.consent import Source
-from notifyq.domain.preferences import CHANNELS
 from notifyq.domain.profile import Profile, is_newer_only, pack, renew, unite
-from notifyq.store import consents, ledger
+from notifyq.services.uniting import Merger, unite_opt_outs
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.recipient_changes import Held, Written
 from notifyq.store.recipients import Book
-
-MERGED = "merged with a recipient who opted out"  # the reason of an opt-out by a merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +62,6 @@ class Merged:
     id: str
     version: int
     opted_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Merger:
-    """Who merges, for which brand opt-outs are united, and what makes their ids."""
-
-    brand: str
-    actor: str
-    new_id: Callable[[], UUID]
 
 
 class Erased:
@@ -148,8 +134,8 @@ async def merge(
 ) -> Merged | Missing | Excess | Unknown:
     """Make two recipients one; `source` is another name of it from now on.
 
-    If an address of either is blocked for the brand on a channel, all are from now on. A test key
-    changes no consent: that is the brand's, and live. Two that are one already stay as they are.
+    If an address of either is blocked on a channel, for the brand or for a program, all are from
+    now on, in the scope of who merges. Two that are one already stay as they are.
     psycopg.errors.LockNotAvailable, DeadlockDetected: somebody holds one of them; nothing was done.
     """
 
@@ -169,8 +155,7 @@ async def merge(
         come = person.everywhere - known.everywhere
         version = await changes.add(conn, book, one, pack(person), Written(by.actor, at, come))
         await changes.merge(conn, book, old, one, Written(by.actor, at))
-        opted_out = () if book.test else await _opt_out(conn, book.cell, person, by)
-        return Merged(one, version, opted_out)
+        return Merged(one, version, await unite_opt_outs(conn, book.cell, person, by))
 
     fate = await transact(conn, work)
     return fate.value if isinstance(fate, Committed) else fate
@@ -209,34 +194,3 @@ async def _add(conn: Conn, book: Book, id: str, held: Held, after: Profile, *, a
     had, has = held.known.everywhere, after.everywhere
     by = Written(actor, held.now, come=has - had, gone=had - has)
     return Saved(id, await changes.add(conn, book, id, pack(after), by), True, after)
-
-
-async def _opt_out(conn: Conn, cell: int, person: Profile, by: Merger) -> tuple[str, ...]:
-    """Block all addresses of each channel on which one is blocked; return those channels.
-
-    Channel by channel and under the rows' locks, in the order in which everybody locks them.
-    """
-    found = []
-    for channel in CHANNELS:
-        addresses = person.known(channel)
-        keys = await changes.address_keys(conn, addresses)
-        people = {(by.brand, key): None for key in keys}
-        said = await consents.lock(conn, people, cell=cell, channel=channel)
-        blocked = [said[by.brand, key].blocked for key in keys]
-        free = [one for one, is_blocked in zip(addresses, blocked, strict=True) if not is_blocked]
-        if not any(blocked) or not free:
-            continue
-        found.append(channel.value)
-        for address in free:
-            await ledger.opt_out(
-                conn,
-                cell=cell,
-                brand=by.brand,
-                channel=channel,
-                address=address,
-                actor=by.actor,
-                reason=MERGED,
-                event_id=by.new_id(),
-                source=Source.MERGE,
-            )
-    return tuple(found)

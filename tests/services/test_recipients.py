@@ -11,16 +11,17 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from notifyq.domain.address import channel_of
+from notifyq.domain.consent import Kind, Source, scope_of
 from notifyq.domain.hours import Quiet
 from notifyq.domain.model import Channel
 from notifyq.domain.preferences import change
 from notifyq.domain.profile import KnownDevice, Profile, pack
-from notifyq.services import recipients as service
+from notifyq.services.consents import status
 from notifyq.services.recipients import (
     Erased,
     Excess,
     Merged,
-    Merger,
     Missing,
     Moved,
     Saved,
@@ -30,7 +31,8 @@ from notifyq.services.recipients import (
     revise,
     upsert,
 )
-from notifyq.store import consents, db, recipients
+from notifyq.services.uniting import MERGED, Merger
+from notifyq.store import db, ledger, recipients
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Conn, Unknown
 from notifyq.store.recipients import Book, of
@@ -353,15 +355,15 @@ async def blocked(conn: Conn, brand: str = "acme") -> set[tuple[str, str]]:
     """Which of the addresses of these tests are blocked for a brand, with the reason."""
     found = set()
     for address in (*PHONES, "bob@example.org", "ann@example.org", "web:org.a:t", "web:org.a:u"):
-        for said in await consents.status(conn, cell=0, address=address, brand=brand):
-            if said.blocked:
-                found.add((address, said.history[-1]["reason"]))
+        for said in await status(conn, [(channel_of(address), address)], cell=0, scope=brand):
+            if said.row.standing.blocked:
+                found.add((address, said.events[-1].reason))
     await conn.commit()
     return found
 
 
 async def opt_out(conn: Conn, channel: Channel, address: str, brand: str = "acme") -> None:
-    await consents.opt_out(
+    await ledger.opt_out(
         conn,
         cell=0,
         brand=brand,
@@ -382,8 +384,8 @@ async def test_who_opted_out_by_one_address_is_opted_out_by_all_of_the_channel(
     await opt_out(conn, Channel.SMS, PHONES[2])
     assert await merge(conn, book, "bob", "ann", by=BY) == Merged("ann", 2, ("sms",))
     assert await blocked(conn) == {
-        (PHONES[0], service.MERGED),
-        (PHONES[1], service.MERGED),
+        (PHONES[0], MERGED),
+        (PHONES[1], MERGED),
         (PHONES[2], "STOP"),
     }
     events = await h.all_rows(
@@ -427,13 +429,39 @@ async def test_a_channel_that_is_opted_out_already_is_left_as_it_is(conn: Conn, 
     assert await blocked(conn) == {(phone, "STOP") for phone in PHONES[:2]}
 
 
-async def test_a_test_key_blocks_no_address(conn: Conn, book: Book) -> None:
-    book = replace(book, test=True)
+async def test_a_test_key_unites_what_counts_for_test_sends_alone(conn: Conn, book: Book) -> None:
+    book, scope = replace(book, test=True), scope_of("acme", test=True)
     await saved(conn, book, "ann", ANN)
     await saved(conn, book, "bob", BOB)
     await opt_out(conn, Channel.SMS, PHONES[0])
-    assert await merge(conn, book, "bob", "ann", by=BY) == Merged("ann", 2, ())
+    assert await merge(conn, book, "bob", "ann", by=replace(BY, scope=scope)) == Merged(
+        "ann", 2, ()
+    )
     assert await blocked(conn) == {(PHONES[0], "STOP")}
+    await saved(conn, book, "cleo", Profile(phones=PHONES[2:]))
+    await opt_out(conn, Channel.SMS, PHONES[2], scope)
+    by = replace(BY, scope=scope)
+    assert await merge(conn, book, "cleo", "ann", by=by) == Merged("ann", 3, ("sms",))
+    assert await blocked(conn, scope) == {
+        (PHONES[0], MERGED),
+        (PHONES[1], MERGED),
+        (PHONES[2], "STOP"),
+    }
+    assert await blocked(conn) == {(PHONES[0], "STOP")}
+
+
+async def test_a_program_that_one_blocks_is_blocked_for_both_and_no_other(
+    conn: Conn, book: Book
+) -> None:
+    await saved(conn, book, "ann", ANN)
+    await saved(conn, book, "bob", BOB)
+    who = ledger.Person("acme", Channel.SMS, await ledger.address_key(conn, PHONES[0]))
+    entry = ledger.Entry(Kind.OPT_OUT, Source.OPERATOR, "test", "STOP", program="codes")
+    await ledger.note(conn, who, entry, cell=0, event_id=h.new_id())
+    await conn.commit()
+    assert await merge(conn, book, "bob", "ann", by=BY) == Merged("ann", 2, ("sms",))
+    rows = await h.all_rows(conn, "SELECT blocked, programs FROM consent WHERE channel = 'sms'")
+    assert rows == [(False, ["codes"])] * 2
 
 
 async def test_an_opt_out_on_its_way_is_waited_for(
@@ -445,7 +473,7 @@ async def test_an_opt_out_on_its_way_is_waited_for(
         await db.connect(database_url) as stopping,
         await db.connect(database_url, autocommit=True) as watcher,
     ):
-        await consents.opt_out(
+        await ledger.opt_out(
             stopping, cell=0, brand="acme", channel=Channel.SMS, address=PHONES[0],
             actor="test", reason="STOP", event_id=uuid4(),
         )  # fmt: skip

@@ -17,7 +17,6 @@ from notifyq.entrypoints.api.reaching import MergeBody, RecipientBody, read_body
 from notifyq.entrypoints.api.reading import Doorkeeper, read_json
 from notifyq.services.recipients import (
     Excess,
-    Merger,
     Missing,
     Moved,
     Stale,
@@ -25,6 +24,7 @@ from notifyq.services.recipients import (
     merge,
     upsert,
 )
+from notifyq.services.uniting import Merger
 from notifyq.store import recipients
 from notifyq.store.db import Conn, Pool, Unknown
 from notifyq.store.recipients import Book
@@ -59,7 +59,7 @@ class RecipientRoutes:
         body = read_body(MergeBody, (await read_json(request)).content)
         if body.source == into:
             raise refused([Fault("/from", "must be another recipient than the one in the path")])
-        by = Merger(holder.brand, holder.label, self.new_id)
+        by = Merger(holder.scope, holder.label, self.new_id)
         async with changing(self.pool) as conn:
             found = await merge(conn, book_of(holder), body.source, into, by=by)
         if isinstance(found, Unknown):

@@ -19,7 +19,8 @@ from notifyq.domain.model import Channel
 from notifyq.domain.profile import KnownDevice, Profile
 from notifyq.domain.template import Template
 from notifyq.services import recipients, templates
-from notifyq.store import consents, db
+from notifyq.services.uniting import Merger
+from notifyq.store import db, ledger
 from notifyq.store.recipients import Book
 from notifyq.store.templates import Shelf
 from tests.crash.points.accepting import ASKING_MAX
@@ -73,7 +74,7 @@ SELECT id FROM notifyq.recipient_version WHERE profile <> '{}'
 
 async def _one_opted_out(world: World, wire: Wire) -> None:
     async with await db.connect(world.url) as conn:
-        await consents.opt_out(
+        await ledger.opt_out(
             conn,
             cell=0,
             brand=world.shop.brand,
@@ -105,7 +106,7 @@ def _errands(world: World) -> dict[str, Errand]:
     ann = Profile(phones=(world.phone(1),), devices=(replace(DEVICE, last_seen=seen),))
     later = replace(ann, devices=(replace(DEVICE, last_seen=seen + timedelta(hours=1)),))
     bob = Profile(phones=(world.phone(2),))
-    by = recipients.Merger(world.shop.brand, "merge", h.new_id)
+    by = Merger(world.shop.brand, "merge", h.new_id)
     return {
         "ann": partial(recipients.upsert, book=book, id="ann", given=ann, actor="ann"),
         "seen": partial(
