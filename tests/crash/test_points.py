@@ -31,6 +31,22 @@ SHOWS = {
     "an answer that is not yes calls the address dead": ("deliver |", "reply_lost"),
     "a redrive leaves the mark on the address": ("redrive |", "kill_after"),
     "a merge is committed before its opt-out": ("keep |", "recipients.py:merge", "kill_before"),
+    "an opt-out is acknowledged though nobody knows of its commit": (
+        "consent |",
+        "commit",
+        "break_before",
+    ),
+    "a file of opt-outs is committed line by line": (
+        "consent |",
+        "commit",
+        "optout_import.py",
+        "kill_after",
+    ),
+    "what is capped is counted before it begins, and not with it": (
+        "capped |",
+        "attempts.py:begin",
+        "kill_before",
+    ),
 }
 CASES_MAX, ROUNDS = 30, 3
 

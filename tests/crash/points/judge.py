@@ -11,7 +11,7 @@ import orjson
 import psycopg
 
 from notifyq.domain import ids
-from tests.crash.points import box, hearsay, keeping
+from tests.crash.points import box, consenting, hearsay, keeping
 from tests.crash.points.registry import SENT, Scenario
 from tests.crash.points.world import World
 from tests.store import helpers as h
@@ -80,9 +80,10 @@ def judge(conn: psycopg.Connection[Any], world: World, scenario: Scenario, told:
     _unclear(conn, told, found)
     _promises(rows, told, found)
     _hearsay(conn, world, scenario, told, found)
-    lost, wrong = keeping.broken(conn, (*told.before, *told.after))
-    found.lost += lost
-    found.wrong += wrong
+    for broken in (keeping.broken, consenting.broken):
+        lost, wrong = broken(conn, (*told.before, *told.after))
+        found.lost += lost
+        found.wrong += wrong
     if scenario.deliveries is not None:
         _whole(rows, scenario.deliveries, told, found)
     if not told.rested:

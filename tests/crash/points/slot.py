@@ -36,10 +36,13 @@ from tests.crash.points.scenarios import SCENARIOS
 from tests.crash.points.steps import Step, Steps
 from tests.crash.points.wire import Wire
 from tests.crash.points.world import LEASE_S, PROVIDER, World, over_http
+from tests.store import helpers as h
 
 CHILD_S = 25.0  # a child that takes longer hangs
 WAITING_S = 1.5
 EVIDENCE = ("prompt", "late", "never", "look_up")
+# As the migration leaves it: the ledger refuses changes, those of a replica too.
+_LEDGER_SHUT = h.LEDGER_OPEN.replace("DISABLE", "ENABLE ALWAYS").encode()
 Body = Callable[[Wire], Coroutine[Any, Any, None]]
 
 
@@ -363,8 +366,10 @@ class Slot:
         )
         with conn.transaction():
             conn.execute("SET LOCAL session_replication_role = replica")
+            conn.execute(h.LEDGER_OPEN)
             for name in self._tables:
                 conn.execute(f'DELETE FROM "{name}"'.encode())
+            conn.execute(_LEDGER_SHUT)
         self._serial += 1
         label = f"{scenario} {self._serial}"
         self._world = World(

@@ -2,7 +2,7 @@
 has to come out red on each of them, or it proves nothing.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -14,8 +14,10 @@ from notifyq.domain.outcome import Outcome, Unavailable
 from notifyq.domain.wording.reading import Intent
 from notifyq.entrypoints.api import callbacks
 from notifyq.entrypoints.worker import lane
-from notifyq.services import accept, bounces, deliver
+from notifyq.services import accept, bounces, deliver, optout_import, reviews, unsubscribe
+from notifyq.services import consents as consent_records
 from notifyq.services.hear import Heard
+from notifyq.services.optout_import import Line
 from notifyq.store import consents, disowned, recipient_changes, upkeep
 from notifyq.store.bounces import News
 from notifyq.store.db import Committed, Conn, Unknown, transact
@@ -176,3 +178,35 @@ def _merge_in_two() -> None:
         await conn.commit()
 
     recipient_changes.merge = hasty
+
+
+@_wrong("an opt-out is acknowledged though nobody knows of its commit")
+def _acknowledged_in_doubt() -> None:
+    async def believing(conn: Conn, work: Callable[[Conn], Awaitable[Any]]) -> Any:
+        fate = await transact(conn, work)
+        return Committed(True) if isinstance(fate, Unknown) else fate
+
+    for service in (consent_records, optout_import, reviews, unsubscribe):
+        service.transact = believing  # type: ignore[attr-defined]
+
+
+@_wrong("a file of opt-outs is committed line by line")
+def _line_by_line() -> None:
+    right = optout_import.store
+
+    async def hasty(conn: Conn, lines: Sequence[Line], **named: Any) -> Any:
+        fates = [await right(conn, [line], **named) for line in lines]
+        return fates[-1]
+
+    optout_import.store = hasty
+
+
+@_wrong("what is capped is counted before it begins, and not with it")
+def _counted_apart() -> None:
+    right = consents.count
+
+    async def hasty(conn: Conn, *arguments: Any, **named: Any) -> None:
+        await right(conn, *arguments, **named)
+        await conn.commit()
+
+    consents.count = hasty
