@@ -1,5 +1,5 @@
-"""The demo: the samples over HTTP, a repeated POST, an opt-out, a worker killed in mid-send, and
-what people do by hand: wait, call back, redrive, resolve.
+"""The demo: the samples over HTTP, a repeated POST, an opt-out, a worker killed in mid-send, what
+people do by hand (wait, call back, redrive, resolve), and what they want (STOP, quiet hours).
 
 Exit 0 only if every delivery is where it should be and nobody received anything twice.
 """
@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bin import demo_people, demo_vendors
+from bin import demo_people, demo_vendors, demo_wishes
 from bin.demo_stage import (
     HTTP,
     DemoFailed,
@@ -51,6 +51,7 @@ def main() -> int:
             before = _held_before(running, killed[HELD_BEFORE])
             by_hand = demo_people.act(running, keys["acme-rides"], killed[HELD_BEFORE])
             by_hand |= demo_vendors.act(running)
+            by_hand |= demo_wishes.act(running, keys["acme-rides"])
             _settle_down(running)
             ok = _table(running, stopped, killed, before | by_hand)
             _explain(running, next(iter(stopped.values())))
@@ -80,7 +81,7 @@ def _opt_out(running: Stage) -> dict[str, str]:
         good = [line for n, line in enumerate(lines, 1) if line and str(n) not in refused]
         stopped[name] = _address(json.loads(good[0])["recipient"])
         done = running.notifyq(
-            "optout", "add", stopped[name], "--brand", name, "--reason", "asked by phone"
+            "optout", "add", stopped[name], "--brand", name, "--test", "--reason", "asked by phone"
         )
         must(done.returncode == 0, f"optout add: {done.stderr}")
     say(f"opted out before anything was sent: {', '.join(stopped.values())}")
@@ -150,7 +151,8 @@ def _address(recipient: dict[str, Any]) -> str:
 def _settle_down(running: Stage) -> None:
     # APNs, FCM and a mail relay report nothing back: what they took stays `sent`.
     waiting = """SELECT count(*) FROM notifyq.delivery d
-                  WHERE state = 'pending' OR (state = 'sent' AND NOT EXISTS (
+                  WHERE (state = 'pending' AND reason IS DISTINCT FROM 'quiet_hours')
+                     OR (state = 'sent' AND NOT EXISTS (
                         SELECT FROM notifyq.attempt a JOIN notifyq.lane l USING (cell)
                          WHERE a.cell = d.cell AND a.delivery_id = d.id AND l.id = a.lane
                            AND l.provider IN ('smtp-main', 'sandbox-apns', 'sandbox-fcm')))"""
@@ -180,14 +182,17 @@ def _table(
     say(f"held after acceptance:  {after}; the provider has it {_times(received, HELD_AFTER)}x")
     arrived = ("delivered", "sent")
     delivered = sum(count for _, state, _, count in states if state in arrived)
-    unsent = {state for _, state, _, _ in states} - {*arrived, "suppressed", "canceled"}
+    waits = ("pending", "quiet_hours")
+    unsent = {row[1] for row in states if row[1:3] != waits}
+    unsent -= {*arrived, "suppressed", "canceled"}
     to_stopped = [m for m in received if m["to"] in stopped.values()]
     wanted = sum(entry.get("deliveries", entry["accepted"]) for entry in expected().values())
     wanted += 3 + demo_people.POSTED + demo_vendors.POSTED
+    wanted += demo_wishes.POSTED + demo_wishes.ANSWERED
     checks = {
         "nobody received anything twice": not twice,
         "every acceptance is a delivery that says so": delivered == len(received),
-        "all but the opted-out and the called back went out": not unsent,
+        "all but the opted-out, the called back and the one that waits went out": not unsent,
         "nothing was lost": sum(row[3] for row in states) == wanted,
         "nobody who opted out received anything": not to_stopped,
         **so_far,
