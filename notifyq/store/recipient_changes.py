@@ -97,7 +97,6 @@ SELECT %(cell)s::int2, %(tenant_id)s::int4, %(test)s::bool, id, version, '{}',
        %(at)s::timestamptz, %(actor)s::text, %(into)s::text IS NULL, %(into)s::text
   FROM ended
 """
-_KEYS: LiteralString = "SELECT address_keys(%(addresses)s::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +173,6 @@ async def merge(conn: Conn, book: Book, id: str, into: str, by: Written) -> None
 async def erase(conn: Conn, book: Book, id: str, by: Written) -> None:
     """Empty a recipient that is held, who was merged into it, and every version of them."""
     await conn.execute(_END, of(book) | _of(by) | {"id": id, "into": None})
-
-
-async def address_keys(conn: Conn, addresses: Collection[str]) -> list[bytes]:
-    """Return the keys of normal addresses, in order."""
-    cursor = await conn.execute(_KEYS, {"addresses": list(addresses)})
-    return [row[0] for row in await cursor.fetchall()]
 
 
 def _of(by: Written) -> dict[str, object]:
