@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from random import Random
+from typing import LiteralString
 from uuid import uuid4
 
 from notifyq.domain.listening import Line, Replies
@@ -13,6 +14,11 @@ from notifyq.store.db import Conn
 from tests.races.interleave import END, TO_COMMIT, Go
 from tests.store import helpers as h
 
+# The number of a delivery was met before, so that there is a row to lock.
+KNOWN: LiteralString = """
+INSERT INTO consent (cell, brand, channel, address_key, blocked, revision)
+SELECT 0, brand, 'sms', address_key, false, 0 FROM delivery WHERE id = %s ON CONFLICT DO NOTHING
+"""
 OURS = "+14155550100"
 REPLIES = Replies("acme: stopped", "acme: started", "acme: help")
 # Kept, its key, and a row that is met; the lock; what stands, the event, the answer; its commit.
