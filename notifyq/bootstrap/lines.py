@@ -7,6 +7,7 @@ from notifyq.config.categories import ProgramSettings
 from notifyq.config.settings import SANDBOX_NAMES, Settings
 from notifyq.domain.listening import Line, Replies
 from notifyq.domain.model import Channel, Lane
+from notifyq.domain.wording import phrases
 
 
 def lines(
@@ -17,6 +18,8 @@ def lines(
     A number that is no sender's reaches every brand of its account. The sandbox's one number
     speaks for everybody's test sends.
     """
+
+    phrases.searches()  # now, not while somebody who wrote to us waits
 
     @cache
     def line(provider: str, number: str) -> Line:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from notifyq.domain.wording.language import Language, Phrase, Strength
 from notifyq.domain.wording.normal import fold
@@ -47,8 +48,22 @@ def wish_of(words: Sequence[str]) -> tuple[Wish, str] | None:
     A clear wish in the clause counts, whatever phrases of doubt are in it too.
     """
     text = " ".join(words) + " "
-    found = [(wish, search.name) for search in _SEARCHES for wish in _weighed(search, text)]
+    found = [(wish, search.name) for search in searches() for wish in _weighed(search, text)]
     return min(found, key=lambda each: list(Wish).index(each[0]), default=None)
+
+
+@cache
+def searches() -> tuple[_Search, ...]:
+    """Return all phrases, made searchable when this is first called: it takes about a second.
+
+    A process that hears people calls it before it begins to.
+    """
+    return tuple(
+        _compiled(phrase, sets)
+        for language in LANGUAGES
+        for sets in [_sets_of(language)]
+        for phrase in language.phrases
+    )
 
 
 def _weighed(search: _Search, text: str) -> Iterator[Wish]:
@@ -106,8 +121,3 @@ def _part(item: str, sets: Mapping[str, str]) -> str:
         return r"(?:\S+ ){0,2}" if item.endswith("?") else r"(?:\S+ ){1,2}"
     words = re.sub(r"\{(\w+)\}", lambda found: sets[found[1]], item.removesuffix("?"))
     return rf"(?:(?:{words}) )" + ("?" if item.endswith("?") else "")
-
-
-_SEARCHES = tuple(
-    _compiled(phrase, _sets_of(language)) for language in LANGUAGES for phrase in language.phrases
-)
