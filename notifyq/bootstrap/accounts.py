@@ -105,7 +105,9 @@ def provider_of(account: Account) -> Provider:
 def sender_of(settings: Settings, provider: str, brand: str, program: str) -> Sender | None:
     """Return who speaks for a brand by an account: its program's sender, else any of it.
 
-    Test keys speak by the sandbox's own, whatever the brand. A push speaks as its app.
+    A separate program is spoken for by its own senders alone, and they speak for nothing else: who
+    answers STOP means what that number sends. Test keys speak by the sandbox's own, whatever the
+    brand. A push speaks as its app.
     """
     if provider in SANDBOX_NAMES:
         return SENDERS[provider]
@@ -120,7 +122,10 @@ def sender_of(settings: Settings, provider: str, brand: str, program: str) -> Se
         and channel_of(address) is account.CHANNEL
     }
     of_program = [address for address, sender in ours.items() if sender.program == program]
-    address = next(iter([*of_program, *ours]), None)
+    if not settings.program(program).separate:
+        others = [at for at, one in ours.items() if not settings.program(one.program).separate]
+        of_program += others
+    address = next(iter(of_program), None)
     return None if address is None else Sender(address, ours[address].name)
 
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -16,31 +16,27 @@ from notifyq.bootstrap.accounts import (
     NewId,
     accounts,
     database_url,
-    outlets,
     provider_of,
-    sender_of,
     wanted_lanes,
 )
 from notifyq.bootstrap.lines import lines
-from notifyq.config.settings import SANDBOX, Settings
-from notifyq.domain import routing
+from notifyq.bootstrap.rules import programs, refusal_by_any, rules
+from notifyq.config.settings import Settings
 from notifyq.domain.asking import Planned
-from notifyq.domain.content import Content
-from notifyq.domain.model import Category, Channel, Lane
+from notifyq.domain.model import Channel, Lane
 from notifyq.domain.provider import Provider
-from notifyq.domain.routing import Outlet
 from notifyq.entrypoints.api.app import Parts
-from notifyq.entrypoints.api.asks import Rules, render_accepted
+from notifyq.entrypoints.api.asks import render_accepted
 from notifyq.entrypoints.api.batch import BatchRoute
 from notifyq.entrypoints.api.bulk import AT_ONCE, Bulk
 from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.consents import ConsentRoutes
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
+from notifyq.entrypoints.api.explaining import ExplainRoute
 from notifyq.entrypoints.api.gather import Gatherer
 from notifyq.entrypoints.api.knowing import Knower
 from notifyq.entrypoints.api.notifications import NotificationRoutes
-from notifyq.entrypoints.api.parts import Ways
 from notifyq.entrypoints.api.preferences import PreferenceRoutes
 from notifyq.entrypoints.api.reading import Doorkeeper
 from notifyq.entrypoints.api.recipients import RecipientRoutes
@@ -66,58 +62,97 @@ def api_parts(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Pa
 
 @asynccontextmanager
 async def _api_parts(settings: Settings) -> AsyncIterator[Parts]:
-    url = database_url(settings)
-    clock = db.DatabaseClock()
     async with AsyncExitStack() as stack:
-        built = {account.name: provider_of(account) for account in accounts(settings)}
-        for provider in built.values():
-            stack.push_async_callback(provider.close)
-        pool = await stack.enter_async_context(db.Pool(url, size_max=READ_POOL))
-        async with await db.connect(url, autocommit=True) as conn:
-            await clock.set_by(conn)
-            found = await lanes.ensure(conn, wanted_lanes(settings), cell=CELL)
-            durability = await _durability(conn)
-        hints = wakeup.Hints()
-        connect = partial(db.connect, url, autocommit=True)
-        send_hints = keep_running_on("hints", connect, hints.send_forever, pause_s=RECONNECT_S)
-        stack.callback(asyncio.create_task(send_hints).cancel)
-        how = _How(clock, partial(render_accepted, durability=durability), hints)
-        gatherer, bulk = await _accepting(stack, url, how)
-        waiting = WaitingRoom(partial(_settled, pool))
-        waiting.start()
-        stack.push_async_callback(waiting.stop)
-        stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
-        doorkeeper = Doorkeeper(partial(_holder, pool))
-        rules = _rules(settings, found, built)
+        ground = await _ground(stack, settings)
+        doorkeeper, pool = Doorkeeper(partial(_holder, ground.pool)), ground.pool
+        now, new_id = ground.clock.now, NewId(ground.clock)
         library = Library()
-        knower = Knower(pool, library)
-        new_id, dedupe_days = NewId(clock), settings.retention.dedupe_memory_days
-        ear = Ear(CELL, clock.now, new_id, Random(secrets.randbits(128)).getrandbits)
-        heard = lines(settings, found), ear
+        notifications = await _notifications(stack, settings, ground, doorkeeper, library)
+        asking = notifications.rules, notifications.knower
+        dedupe_days = settings.retention.dedupe_memory_days
+        refusal = partial(refusal_by_any, ground.built)
         yield Parts(
-            notifications=NotificationRoutes(
-                doorkeeper=doorkeeper,
-                gatherer=gatherer,
-                bulk=bulk,
-                waiting=waiting,
-                pool=pool,
-                now=clock.now,
-                rules=rules,
-                knower=knower,
-            ),
-            batch=BatchRoute(doorkeeper, bulk, pool, clock.now, rules, knower),
+            notifications=notifications,
+            batch=BatchRoute(doorkeeper, notifications.bulk, pool, now, *asking),
             cancel=CancelRoute(doorkeeper, pool, dedupe_days, new_id),
             dead_letters=DeadLetterRoutes(doorkeeper, pool, new_id),
-            templates=TemplateRoutes(doorkeeper, pool, library, partial(_refusal, built)),
+            templates=TemplateRoutes(doorkeeper, pool, library, refusal),
             recipients=RecipientRoutes(doorkeeper, pool, new_id),
             preferences=PreferenceRoutes(doorkeeper, pool),
-            consents=ConsentRoutes(doorkeeper, pool, clock.now, new_id, _programs(settings)),
-            callbacks=CallbackRoute(
-                built, settings.public_url, pool, CELL, new_id, dedupe_days, *heard
-            ),
+            consents=ConsentRoutes(doorkeeper, pool, now, new_id, programs(settings)),
+            explain=ExplainRoute(doorkeeper, pool, now, settings.categories),
+            callbacks=_callbacks(settings, ground, new_id),
             unsubscribe=UnsubscribeRoute(pool, new_id),
             ready=partial(_why_not_ready, pool, settings.region),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every route stands on."""
+
+    url: str
+    clock: db.DatabaseClock
+    pool: db.Pool  # for what is read, and for what is written by hand
+    built: Mapping[str, Provider]
+    lanes: dict[tuple[Channel, str], Lane]
+    durability: str
+
+
+async def _ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
+    url, clock = database_url(settings), db.DatabaseClock()
+    built = {account.name: provider_of(account) for account in accounts(settings)}
+    for provider in built.values():
+        stack.push_async_callback(provider.close)
+    pool = await stack.enter_async_context(db.Pool(url, size_max=READ_POOL))
+    async with await db.connect(url, autocommit=True) as conn:
+        await clock.set_by(conn)
+        found = await lanes.ensure(conn, wanted_lanes(settings), cell=CELL)
+        durability = await _durability(conn)
+    stack.callback(asyncio.create_task(_set_clock_forever(clock, pool)).cancel)
+    return _Ground(url, clock, pool, built, found, durability)
+
+
+async def _notifications(
+    stack: AsyncExitStack,
+    settings: Settings,
+    ground: _Ground,
+    doorkeeper: Doorkeeper,
+    library: Library,
+) -> NotificationRoutes:
+    hints = wakeup.Hints()
+    connect = partial(db.connect, ground.url, autocommit=True)
+    send_hints = keep_running_on("hints", connect, hints.send_forever, pause_s=RECONNECT_S)
+    stack.callback(asyncio.create_task(send_hints).cancel)
+    render = partial(render_accepted, durability=ground.durability)
+    gatherer, bulk = await _accepting(stack, ground.url, _How(ground.clock, render, hints))
+    waiting = WaitingRoom(partial(_settled, ground.pool))
+    waiting.start()
+    stack.push_async_callback(waiting.stop)
+    return NotificationRoutes(
+        doorkeeper=doorkeeper,
+        gatherer=gatherer,
+        bulk=bulk,
+        waiting=waiting,
+        pool=ground.pool,
+        now=ground.clock.now,
+        rules=rules(settings, ground.lanes, ground.built),
+        knower=Knower(ground.pool, library),
+    )
+
+
+def _callbacks(settings: Settings, ground: _Ground, new_id: NewId) -> CallbackRoute:
+    dice = Random(secrets.randbits(128)).getrandbits
+    return CallbackRoute(
+        ground.built,
+        settings.public_url,
+        ground.pool,
+        CELL,
+        new_id,
+        settings.retention.dedupe_memory_days,
+        lines(settings, ground.lanes),
+        Ear(CELL, ground.clock.now, new_id, dice),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,42 +184,6 @@ async def _accepting(stack: AsyncExitStack, url: str, how: _How) -> tuple[Gather
         accepted=how.hints.add,
     )
     return gatherer, bulk
-
-
-def _rules(
-    settings: Settings, found: dict[tuple[Channel, str], Lane], built: Mapping[str, Provider]
-) -> Rules:
-    by_name = outlets(settings, found)
-
-    def route(channel: Channel, address: str, category: Category, test: bool) -> Outlet | None:
-        of_all = settings.routes.get(channel, [])
-        names = SANDBOX.get(channel, ()) if test else category.routes.get(channel, of_all)
-        return routing.first([by_name[name] for name in names if name in by_name], address)
-
-    def speaks(provider: str, brand: str) -> bool:
-        return sender_of(settings, provider, brand, "") is not None
-
-    def refusal(provider: str, content: Content) -> str | None:
-        return built[provider].refusal(content)
-
-    kept = settings.retention
-    return Rules(
-        settings.categories,
-        Ways(route, cache(speaks), refusal),
-        kept.longest_hold_days,
-        kept.dedupe_window_hours * 3_600,
-    )
-
-
-def _refusal(built: Mapping[str, Provider], content: Content) -> str | None:
-    """Return why some account would never send a content; None: each would."""
-    return next(filter(None, (one.refusal(content) for one in built.values())), None)
-
-
-def _programs(settings: Settings) -> frozenset[str]:
-    named = [category.program for category in settings.categories.values()]
-    named += [sender.program for sender in settings.senders.values()]
-    return frozenset([*settings.programs, *named])
 
 
 async def _settled(pool: db.Pool, notification_ids: list[UUID]) -> set[UUID]:

@@ -21,7 +21,7 @@ class Terms:
     category: str | None = None  # None: accepted before categories were kept with deliveries
     recipient: str | None = None  # the producer's id; its profile is read again before each send
     hours: Hours = Hours.ANY
-    time_zone: str | None = None  # of a recipient who is not kept here
+    time_zone: str | None = None  # as the request told it; it goes before the one that is kept
     cap: int | None = None  # begins in 24 hours, to one address of one brand
     sender: str | None = None  # the number that answers; None: by brand and program
     is_marketing: bool = False

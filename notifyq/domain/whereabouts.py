@@ -13,17 +13,18 @@ def whereabouts(
     """Return what hours are judged by; None where no hours matter.
 
     Marketing hours go by every state and zone that anything points to: numbers are ported and
-    people move. The person's own zone is believed for the rest.
+    people move. The person's own zone is believed for the rest: the one that the request told, else
+    the one that is kept.
     """
     quiet = profile.quiet if profile is not None else None
     if terms.hours is Hours.ANY or (terms.hours is Hours.RECIPIENT and quiet is None):
         return None
-    zone = profile.time_zone if profile is not None else terms.time_zone
+    told = [terms.time_zone, profile.time_zone if profile is not None else None]
     phone = _phone(channel, address, profile)
     places = NOWHERE if phone is None else places_of(phone)
     states = places.states | (profile.states if profile is not None else frozenset())
-    zones = places.zones | ({zone} if zone else frozenset())
-    own = zone if terms.hours is not Hours.LEGAL else None
+    zones = places.zones | frozenset(filter(None, told))
+    own = next(filter(None, told), None) if terms.hours is not Hours.LEGAL else None
     return Whereabouts(zones, states, own, quiet)
 
 

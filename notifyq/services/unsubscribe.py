@@ -11,12 +11,14 @@ from notifyq.store.unsubscribe import Token
 
 async def find(conn: Conn, token: str) -> Token | None:
     """Return what a token stands for; None if it is none of ours. Changes nothing."""
+    found: Token | None = None
 
-    async def work(conn: Conn) -> Token | None:
-        return await unsubscribe.read(conn, token)
+    async def work(conn: Conn) -> None:
+        nonlocal found
+        found = await unsubscribe.read(conn, token)
 
-    fate = await transact(conn, work)
-    return fate.value if isinstance(fate, Committed) else None
+    await transact(conn, work)  # nothing is written: what was read stands, whatever its fate
+    return found
 
 
 async def leave(conn: Conn, token: Token, new_id: Callable[[], UUID]) -> bool | Unknown:

@@ -5,7 +5,7 @@ readable until none can be left; what cannot be read is told, and never guessed 
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,8 +29,9 @@ def pack(planned: Planned, answer: bytes) -> bytes:
     ask = planned.ask
     contents = list({id(part.content): part.content for part in ask.parts}.values())  # mostly one
     places = {id(content): place for place, content in enumerate(contents)}
-    terms = list(dict.fromkeys(part.terms for part in ask.parts))
-    terms_places = {one: place for place, one in enumerate(terms)}
+    # What differs from one recipient to the next is the recipient: a list has a few terms.
+    plain = [replace(part.terms, recipient=None) for part in ask.parts]
+    terms = {one: place for place, one in enumerate(dict.fromkeys(plain))}
     content = {
         "version": VERSION,
         "notification_id": planned.notification_id.hex,
@@ -59,12 +60,13 @@ def pack(planned: Planned, answer: bytes) -> bytes:
                 places[id(p.content)],
                 p.standby,
                 p.registered_at and p.registered_at.isoformat(),
-                terms_places[p.terms],
+                terms[its],
+                p.terms.recipient,
                 p.due and p.due.isoformat(),
                 p.reason,
                 p.suppressed,
             ]
-            for p in ask.parts
+            for p, its in zip(ask.parts, plain, strict=True)
         ],
     }
     return json.dumps(content, separators=(",", ":")).encode()
@@ -121,7 +123,8 @@ def _parts(content: dict[str, Any]) -> list[Part]:
     contents: dict[tuple[Channel, int], Content] = {}  # one object for all who get the same
     terms = [_terms(one) for one in content["terms"]]
     parts = []
-    for name, lane, address, place, standby, since, at, due, reason, suppressed in content["parts"]:
+    for name, lane, address, place, standby, since, *rest in content["parts"]:
+        at, recipient, due, reason, suppressed = rest
         channel = Channel(name)
         if (channel, place) not in contents:
             contents[channel, place] = read_kept(channel, *content["contents"][place])
@@ -134,7 +137,7 @@ def _parts(content: dict[str, Any]) -> list[Part]:
                 said,
                 standby,
                 since and datetime.fromisoformat(since),
-                terms[at],
+                terms[at] if recipient is None else replace(terms[at], recipient=recipient),
                 due and datetime.fromisoformat(due),
                 reason and Reason(reason),
                 suppressed,
@@ -169,5 +172,5 @@ def _from_2(content: dict[str, Any]) -> dict[str, Any]:
         **content,
         "category": category,
         "terms": [asdict(Terms(category=category["name"]))],
-        "parts": [[*part, 0, None, None, False] for part in content["parts"]],
+        "parts": [[*part, 0, None, None, None, False] for part in content["parts"]],
     }

@@ -74,7 +74,12 @@ BAD = [
     Bad("template and content", "/template", "in place of content", {"template": "order-shipped"}),
     Bad("no such template", "/template", "there is no template of this name", {"content": ..., "template": "order-shipped"}),  # noqa: E501
     Bad("data without a template", "/data", "fills a template", {"data": {}}),
-    Bad("template with a bad name", "/template", "match", {"content": ..., "template": "A b"}),
+    Bad("template with a bad name", "/template", "lower-case", {"content": ..., "template": "A b"}),
+    Bad("template without a name", "/template", "lower-case", {"content": ..., "template": ""}),
+    Bad("collapse key with a blank", "/collapse_key", "without blanks", {"collapse_key": "a b"}),
+    Bad("the tenant's defaults", "/recipient", "must be a recipient", {"recipient": "*"}),
+    Bad("the defaults' id", "/recipient/id", "must be a recipient", recipient(id="*")),
+    Bad("an id alone in an object", "/recipient", "kept here in its place", {"recipient": {"id": "u"}}),  # noqa: E501
     Bad("recipient missing", "/recipient", "is required", {"recipient": ...}),
     Bad("category missing", "/category", "is required", {"category": ...}),
     Bad("content missing", "/content", "is required", {"content": ...}),

@@ -1,14 +1,19 @@
 """The recipient decides: what is sent, when, in which words; and the 202 says so."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from notifyq.cli.tenants import make_key
 from notifyq.domain.hours import Hours
 from notifyq.domain.model import Category, MessageClass
 from notifyq.entrypoints.api.app import Parts
+from notifyq.entrypoints.api.knowing import DEFAULTS_CACHE_S, Knower
+from notifyq.services.templates import Library
 
 NOON = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)  # 12:00 in New York, 09:00 in Los Angeles
 NIGHT = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)  # 03:00 and midnight
@@ -20,25 +25,68 @@ ANN = {
 }
 
 
+SCOPES = (
+    "notifications:send",
+    "notifications:read",
+    "recipients:read",
+    "recipients:write",
+    "templates:read",
+    "templates:write",
+)
+
+
 @pytest.fixture
-async def at_night(open_client: Any, settings: Any) -> Any:
-    """A client of an API whose clock stands at three in the morning in New York."""
+def key_of(keys: Any, database_url: str) -> Callable[..., Awaitable[str]]:
+    """await key_of(tenant, test=False): a key that may do all of it."""
+
+    async def make(tenant: str = "acme", *, test: bool = False) -> str:
+        return await make_key(database_url, tenant=tenant, test=test, scopes=SCOPES, by="test")
+
+    return make
+
+
+@pytest.fixture
+async def client(open_client: Any, key_of: Any) -> Any:
+    return await open_client(key=await key_of())
+
+
+@pytest.fixture
+async def tester(open_client: Any, key_of: Any) -> Any:
+    """By a test key every channel has an account: the sandbox's."""
+    return await open_client(key=await key_of(test=True))
+
+
+@pytest.fixture
+def open_at(open_client: Any, key_of: Any, settings: Any) -> Callable[..., Awaitable[Any]]:
+    """await open_at(now): a client of an API whose clock stands, with a category of each kind."""
+    legal = {"hours": Hours.LEGAL, "cap": 3}
     categories = {
         **settings.categories,
+        "order.shipped": Category("order.shipped", hours=Hours.RECIPIENT),
         "reminder": Category("reminder", hours=Hours.COURTESY),
-        "sale": Category(
-            "sale", MessageClass.MARKETING, "offers", 259_200, hours=Hours.LEGAL, cap=3
-        ),
+        "sale": Category("sale", MessageClass.MARKETING, "offers", 259_200, **legal),
+        "news": Category("news", MessageClass.MARKETING, "offers", 259_200),
+        "recall": Category("recall", is_mandatory=True),
+        "digest": Category("digest", is_wanted=False),
     }
 
-    def change(parts: Parts) -> Parts:
-        from dataclasses import replace
+    async def make(now: datetime | None = None, *, test: bool = False) -> Any:
+        def change(parts: Parts) -> Parts:
+            routes = parts.notifications
+            rules = replace(routes.rules, categories=categories)
+            clock = routes.now if now is None else lambda: now
+            routes = replace(routes, now=clock, rules=rules)
+            return replace(parts, notifications=routes)
 
-        rules = replace(parts.notifications.rules, categories=categories)
-        routes = replace(parts.notifications, now=lambda: NIGHT, rules=rules)
-        return replace(parts, notifications=routes)
+        return await open_client(change=change, key=await key_of(test=test))
 
-    return await open_client(change=change)
+    return make
+
+
+@pytest.fixture
+async def at_night(open_at: Any) -> Any:
+    """A client of an API whose clock stands at three in the morning in New York."""
+    return await open_at(NIGHT)
 
 
 async def put(client: Any, name: str, body: Mapping[str, object]) -> None:
@@ -124,35 +172,170 @@ async def test_marketing_keeps_the_legal_hours_of_everywhere_they_may_be(
     assert one["reason"] == "legal_hours"
 
 
-TEMPLATE = {
-    "default_locale": "en",
-    "locales": {
-        "en": {"sms": {"body": "Order {{ order }} has shipped."}},
-        "es": {"sms": {"body": "Su pedido {{ order }} va en camino."}},
-    },
-}
+# ------------------------------------------------------------------------------ preferences
 
 
-async def test_a_template_speaks_the_recipient_s_language_and_is_stamped(
-    client: Any, post: Any, body: Any, database: Any
+async def wish(client: Any, said: Mapping[str, object], name: str = "ann") -> None:
+    answer = await client.patch(f"/v1/recipients/{name}/preferences", json={"preferences": said})
+    assert answer.status_code == 200, answer.text
+
+
+MANY = {"sms": {"body": "x"}, "email": {"subject": "s", "text": "x"}}
+
+
+async def test_what_nobody_wants_by_any_channel_is_accepted_and_says_so(
+    tester: Any, post: Any, body: Any, database: Any
+) -> None:
+    await put(tester, "ann", ANN)
+    await wish(tester, {"*": {"*": False}})
+    for strategy in ("all", "first"):
+        answer = await post(tester, body=body(recipient="ann", content=MANY, strategy=strategy))
+        found = await deliveries(answer)
+        assert [(d["channel"], d["state"], d["reason"], d["scheduled_for"]) for d in found] == [
+            ("sms", "suppressed", "preference_off", None),
+            ("email", "suppressed", "preference_off", None),
+        ]
+        seen = (await tester.get(answer.headers["location"])).json()["deliveries"]
+        assert [(d["state"], d["reason"]) for d in seen] == [("suppressed", "preference_off")] * 2
+    assert await database.one("SELECT count(*) FROM job") == 0
+    assert await database.one("SELECT count(*) FROM standby") == 0
+
+
+async def test_of_several_channels_the_ones_that_are_wanted_are_taken(
+    tester: Any, post: Any, body: Any
+) -> None:
+    await put(tester, "ann", ANN)
+    await wish(tester, {"*": {"sms": False}, "order.shipped": {"email": True}})
+    found = await deliveries(await post(tester, body=body(recipient="ann", content=MANY)))
+    assert [(d["channel"], d["state"]) for d in found] == [
+        ("sms", "suppressed"),
+        ("email", "pending"),
+    ]
+    first = body(recipient="ann", content=MANY, strategy="first")
+    found = await deliveries(await post(tester, body=first))
+    assert [d["state"] for d in found] == ["suppressed", "pending"]
+
+
+async def test_what_is_mandatory_is_sent_whatever_anybody_wants(
+    open_at: Any, post: Any, body: Any
+) -> None:
+    client = await open_at()
+    await put(client, "ann", ANN)
+    await wish(client, {"*": {"*": False}, "recall": {"sms": False}})
+    (one,) = await deliveries(await post(client, body=body(recipient="ann", category="recall")))
+    assert (one["state"], one["reason"]) == ("pending", None)
+
+
+async def test_what_is_off_until_it_is_wanted_waits_for_a_wish(
+    open_at: Any, post: Any, body: Any
+) -> None:
+    client = await open_at()
+    await put(client, "ann", ANN)
+    asked = body(recipient="ann", category="digest")
+    (one,) = await deliveries(await post(client, body=asked))
+    assert (one["state"], one["reason"]) == ("suppressed", "preference_off")
+    await wish(client, {"digest": {"*": True}})
+    (one,) = await deliveries(await post(client, body=asked))
+    assert one["state"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "who", ["ann", {"id": "nobody", "phone": "+12125550123"}, {"phone": "+12125550123"}], ids=str
+)
+async def test_the_tenant_s_defaults_count_for_everybody(
+    client: Any, post: Any, body: Any, who: Any
 ) -> None:
     await put(client, "ann", ANN)
-    saved = await client.put("/v1/templates/order-shipped", json=TEMPLATE)
-    assert saved.status_code == 200, saved.text
-    asked = body(recipient="ann", content=None, template="order-shipped", data={"order": "8123"})
-    await deliveries(await post(client, body=asked))
-    assert await database.rows("SELECT body FROM content") == [("Su pedido 8123 va en camino.",)]
-    stamps = await database.rows("SELECT template, template_version, locale FROM delivery")
-    assert stamps == [("order-shipped", 1, "es")]
+    await wish(client, {"order.shipped": {"sms": False}}, "*")
+    (one,) = await deliveries(await post(client, body=body(recipient=who)))
+    assert (one["state"], one["reason"]) == ("suppressed", "preference_off")
+    (code,) = await deliveries(await post(client, body=body(recipient=who, category="login.code")))
+    assert code["state"] == "pending"
 
 
-async def test_what_the_template_lacks_is_refused_at_once(
-    client: Any, post: Any, body: Any, problem: Any, stores_nothing: Any
+async def test_changed_defaults_count_within_seconds_for_who_is_not_kept(
+    open_client: Any, key_of: Any, post: Any, body: Any
 ) -> None:
-    await client.put("/v1/templates/order-shipped", json=TEMPLATE)
-    asked = body(content=None, template="order-shipped", data={})
-    async with stores_nothing():
-        problem(await post(client, body=asked), 422, "invalid_request", pointer="/data/order")
+    now = 0.0
+
+    def change(parts: Parts) -> Parts:
+        knower = Knower(parts.notifications.pool, Library(), clock=lambda: now)
+        return replace(parts, notifications=replace(parts.notifications, knower=knower))
+
+    client = await open_client(change=change, key=await key_of())
+    assert (await deliveries(await post(client)))[0]["state"] == "pending"
+    await wish(client, {"order.shipped": {"sms": False}}, "*")
+    now = DEFAULTS_CACHE_S
+    assert (await deliveries(await post(client)))[0]["state"] == "suppressed"
+
+
+# ------------------------------------------------------------------------------------ hours
+
+
+async def test_a_delivery_that_waits_says_until_when_and_why_in_the_202_and_in_get(
+    open_at: Any, post: Any, body: Any
+) -> None:
+    client = await open_at(datetime.now(UTC))
+    now = datetime.now(ZoneInfo("America/New_York"))
+    quiet = {
+        "start": (now - timedelta(hours=1)).strftime("%H:%M"),
+        "end": (now + timedelta(hours=2)).strftime("%H:%M"),
+    }
+    await put(client, "ann", {**ANN, "quiet_hours": quiet})
+    answer = await post(client, body=body(recipient="ann"))
+    (said,) = await deliveries(answer)
+    assert (said["state"], said["reason"]) == ("pending", "quiet_hours")
+    (seen,) = (await client.get(answer.headers["location"])).json()["deliveries"]
+    for name in ("id", "state", "reason"):
+        assert seen[name] == said[name]
+    at = datetime.fromisoformat(said["scheduled_for"])
+    assert datetime.fromisoformat(seen["scheduled_for"]) == at
+    assert timedelta(hours=1) < at - now < timedelta(hours=2, minutes=10)
+
+
+async def test_what_would_expire_before_the_hours_open_is_not_kept_waiting(
+    at_night: Any, post: Any, body: Any, database: Any
+) -> None:
+    await put(at_night, "ann", ANN)
+    expires_at = (NIGHT + timedelta(hours=2)).isoformat()
+    asked = body(recipient="ann", category="reminder", expires_at=expires_at)
+    (one,) = await deliveries(await post(at_night, body=asked))
+    assert (one["state"], one["reason"]) == ("suppressed", "courtesy_hours")
+    assert one["scheduled_for"] is None
+    assert await database.one("SELECT count(*) FROM job") == 0
+
+
+async def test_not_before_and_hours_both_count_and_the_later_one_is_told(
+    at_night: Any, post: Any, body: Any
+) -> None:
+    await put(at_night, "ann", ANN)
+
+    async def asked(hours: float) -> tuple[str, datetime]:
+        at = (NIGHT + timedelta(hours=hours)).isoformat()
+        answer = await post(
+            at_night, body=body(recipient="ann", category="reminder", not_before=at)
+        )
+        (one,) = await deliveries(answer)
+        return one["reason"], datetime.fromisoformat(one["scheduled_for"])
+
+    opens = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
+    reason, due = await asked(1)
+    assert reason == "courtesy_hours"
+    assert opens <= due <= opens + timedelta(minutes=10)
+    assert await asked(8) == ("not_before", NIGHT + timedelta(hours=8))
+
+
+async def test_the_zone_that_the_request_tells_goes_before_the_one_that_is_kept(
+    open_at: Any, post: Any, body: Any
+) -> None:
+    client = await open_at(NOON)
+    await put(client, "ann", {**ANN, "time_zone": "Asia/Tokyo"})  # 02:00 there
+    asked = body(recipient="ann", category="reminder")
+    (one,) = await deliveries(await post(client, body=asked))
+    assert one["reason"] == "courtesy_hours"
+    here = {"id": "ann", "phone": "+12125550123", "time_zone": "America/New_York"}
+    (one,) = await deliveries(await post(client, body=asked | {"recipient": here}))
+    assert (one["state"], one["reason"]) == ("pending", None)
 
 
 async def test_a_list_of_ids_is_looked_up_at_once(
@@ -168,9 +351,8 @@ async def test_a_list_of_ids_is_looked_up_at_once(
 
 
 async def test_test_keys_have_recipients_and_templates_of_their_own(
-    client: Any, open_client: Any, keys: Any, post: Any, body: Any, problem: Any
+    client: Any, tester: Any, post: Any, body: Any, problem: Any
 ) -> None:
     await put(client, "ann", ANN)
-    other = await open_client(key=keys.test)
-    answer = await post(other, body=body(recipient="ann"))
+    answer = await post(tester, body=body(recipient="ann"))
     problem(answer, 422, "invalid_request", pointer="/recipient", says="kept here")

@@ -21,6 +21,7 @@ from notifyq.entrypoints.api.cancel import CancelRoute
 from notifyq.entrypoints.api.consents import ConsentRoutes
 from notifyq.entrypoints.api.dead_letters import DeadLetterRoutes
 from notifyq.entrypoints.api.encoded import EncodedRoute
+from notifyq.entrypoints.api.explaining import ExplainRoute
 from notifyq.entrypoints.api.notifications import NotificationRoutes
 from notifyq.entrypoints.api.preferences import PreferenceRoutes
 from notifyq.entrypoints.api.problems import Problem, answer, unavailable
@@ -43,6 +44,7 @@ class Parts:
     dead_letters: DeadLetterRoutes
     templates: TemplateRoutes
     consents: ConsentRoutes
+    explain: ExplainRoute
     recipients: RecipientRoutes
     preferences: PreferenceRoutes
     callbacks: CallbackRoute
@@ -78,8 +80,7 @@ def create_app(build: Build) -> Starlette:
     routes = [
         *_v1(through),
         _route("/callbacks/{provider}", through(lambda p: p.callbacks.post), "POST"),
-        _route("/u/{token}", through(lambda p: p.unsubscribe.get), "GET"),
-        _route("/u/{token}", through(lambda p: p.unsubscribe.post), "POST"),
+        _route("/u/{token}", through(lambda p: p.unsubscribe.one), "GET", "POST"),
         _route("/healthz", _healthz, "GET"),
         _route("/readyz", readyz, "GET"),
         _route("/openapi.json", openapi.serve, "GET"),
@@ -113,6 +114,7 @@ def _v1(through: Callable[[Callable[[Parts], Handler]], Handler]) -> list[Route]
         _route("/v1/templates/{name}/render", through(lambda p: p.templates.render), "POST"),
         _route("/v1/consents", through(lambda p: p.consents.post), "POST"),
         _route("/v1/suppressions/lookup", through(lambda p: p.consents.look_up), "POST"),
+        _route("/v1/explain", through(lambda p: p.explain.get), "GET"),
         _person("", through(lambda p: p.recipients.one), "PUT", "GET", "DELETE"),
         _person("/merge", through(lambda p: p.recipients.merge), "POST"),
         _person("/preferences", through(lambda p: p.preferences.one), "GET", "PATCH"),

@@ -27,24 +27,10 @@ from notifyq.domain.consent_record import (
 )
 from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.faults import faults_of, refused
-from notifyq.entrypoints.api.fields import Line, Strict, Text, Time, present
+from notifyq.entrypoints.api.fields import Line, Strict, Text, Time, by, present
 from notifyq.entrypoints.api.problems import Fault
 
 ADDRESSES_MAX = 1_000  # in one look-up
-
-
-def _phone(text: str) -> str:
-    try:
-        return normal_phone(text)
-    except BadAddress as error:
-        raise PydanticCustomError("phone", "{rule}", {"rule": str(error)}) from error
-
-
-def _email(text: str) -> str:
-    try:
-        return normal_email(text)
-    except BadAddress as error:
-        raise PydanticCustomError("email", "{rule}", {"rule": str(error)}) from error
 
 
 def _ip(text: str) -> str:
@@ -126,11 +112,11 @@ class ConsentBody(RecordBody):
         Annotated[
             str,
             Field(max_length=32, description="International form: +14155550123."),
-            AfterValidator(_phone),
+            by(normal_phone),
         ]
         | None
     ) = None
-    email: Annotated[str, Field(max_length=EMAIL_LENGTH_MAX), AfterValidator(_email)] | None = None
+    email: Annotated[str, Field(max_length=EMAIL_LENGTH_MAX), by(normal_email)] | None = None
     kind: Literal["consent", "opt_out", "lift"] = Field(
         "consent",
         description="`consent`: to marketing too, in writing. `opt_out`: they told you so. `lift`: "

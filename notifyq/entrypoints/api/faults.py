@@ -52,6 +52,8 @@ _PATTERN_RULES = {
     "idempotency_key": "must be printable ASCII",
     "category": "must be lower-case words and digits joined by . _ or -, like order.shipped",
     "locale": "must be a language tag, like en-US",
+    "template": "must be lower-case letters, digits, dots, hyphens or underscores",
+    "collapse_key": "must be printable ASCII without blanks",
 }
 
 

@@ -5,6 +5,7 @@ be a silently different request.
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -36,6 +37,27 @@ def _only_text(value: object) -> object:
 Text = Annotated[str, AfterValidator(_no_nul)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
+
+
+def ruled(rule: str) -> PydanticCustomError:
+    """Return the error of a field that breaks a rule."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+def by(rule: Callable[[str], object]) -> AfterValidator:
+    """Return a validator by a rule of the domain: its ValueError says the mend.
+
+    What it returns is the normal form, where that is text.
+    """
+
+    def check(text: str) -> str:
+        try:
+            found = rule(text)
+        except ValueError as error:
+            raise ruled(str(error)) from error
+        return found if isinstance(found, str) else text
+
+    return AfterValidator(check)
 
 
 def present(name: str) -> dict[str, Any]:

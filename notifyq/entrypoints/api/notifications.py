@@ -106,7 +106,9 @@ class NotificationRoutes:
             now = self.now()
             return ask_of(body, holder, known, key=key, asked=asked, now=now, rules=self.rules)
 
-        return await asyncio.to_thread(ask) if is_long else ask()
+        # So does a template that somebody wrote to be slow.
+        is_slow = is_long or body.template is not None
+        return await asyncio.to_thread(ask) if is_slow else ask()
 
     async def _recall(self, holder: Holder, key: str, asked: bytes) -> Reply | None:
         name = (holder.tenant_id, operation_of(holder.test), hash_key(key))

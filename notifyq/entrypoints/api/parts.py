@@ -33,7 +33,8 @@ class Ways:
 
     # By which account: channel, address, category, whether by a test key.
     route: Callable[[Channel, str, Category, bool], Outlet | None]
-    speaks: Callable[[str, str], bool]  # whether an account has a sender of a brand
+    # Whether an account has a sender for a brand's program.
+    speaks: Callable[[str, str, str], bool]
     # Why an account would never send this content, for its size or its fields; None: it would.
     refusal: Callable[[str, Content], str | None]
 
@@ -63,11 +64,29 @@ def parts_of(body: Body, asked: Asked, ways: Ways) -> list[Sequence[Part]]:
     if isinstance(body, ListBody):
         named = ((f"/recipients/{n}", one) for n, one in enumerate(body.recipients))
         found = [plan.of_one(where, one) for where, one in named]
+        plan.faults += _shared(found)
     else:
         found = [plan.of_one("/recipient", body.recipient)]
     if faults := plan.faults + plan.refusals():
         raise refused(faults)
     return [in_turn(own, body.strategy or "all") for own in found]
+
+
+def _shared(found: Sequence[Sequence[Part]]) -> list[Fault]:
+    """Return a fault for each recipient with an address of one before: nobody is told twice.
+
+    body.py says so of what the request spells out; here it is about what is kept under ids.
+    """
+    first: dict[tuple[Channel, str], int] = {}
+    faults = []
+    for place, parts in enumerate(found):
+        taken = [(first.setdefault((p.channel, p.address), place), p.channel) for p in parts]
+        for other, channel in taken:
+            if other != place:
+                rule = f"has the same {FIELD_OF[channel]} as /recipients/{other}: remove one"
+                faults.append(Fault(f"/recipients/{place}", rule))
+                break
+    return faults
 
 
 class _Plan:
@@ -78,13 +97,12 @@ class _Plan:
         self._pinned = body.channels is not None
         self._channels = [Channel(name) for name in body.channels or _CHANNELS]
         self._texts = Texts(body, asked.known)
-        self._used: dict[tuple[str, Channel], Content] = {}
+        # By account and text, which the request's texts keep: what it will be asked to send.
+        self._used: dict[tuple[str, int], tuple[Channel, Content, Stamp | None]] = {}
         self.faults = self._texts.faults()
-        for channel in self._channels if self._pinned else ():
-            if not self._texts.has(channel):
-                self.faults.append(
-                    Fault(self._texts.where(channel), "is required: channels names it")
-                )
+        if self._pinned and not self.faults:
+            lacking = [one for one in self._channels if not self._texts.has(one)]
+            self.faults += [self._texts.missing(channel) for channel in lacking]
 
     def of_one(self, where: str, recipient: Recipient) -> list[Part]:
         """Return a recipient's parts. Problem if no account serves an address here."""
@@ -98,7 +116,7 @@ class _Plan:
         ]
         if not found and not self.faults:
             has = ", ".join(channel for channel in self._channels if self._texts.has(channel))
-            self.faults.append(Fault(where, f"has no address for what content has: {has}"))
+            self.faults.append(Fault(where, f"has no address for what is said: {has}"))
         return [part for part in found if part is not None]
 
     def _profile(self, where: str, recipient: Recipient) -> Profile | None:
@@ -116,8 +134,7 @@ class _Plan:
         since = who.registered(channel)
         found = [(address, since.get(address)) for address in who.addresses(channel)]
         if self._pinned and not found:
-            rule = f"is required: channels names {channel}"
-            self.faults.append(Fault(f"{where}/{FIELD_OF[channel]}", rule))
+            self.faults.append(_unreachable(where, channel, recipient))
         return found if self._texts.has(channel) else []
 
     def _part(
@@ -130,15 +147,14 @@ class _Plan:
     ) -> Part | None:
         """Return what goes to one address; None where its text has a fault, which is kept."""
         category, times = self._asked.category, self._asked.times
-        locale = profile.locale if recipient.is_named and profile else recipient.locale
-        said = self._texts.of(channel, locale)
+        said = self._texts.of(channel, recipient.locale or (profile.locale if profile else None))
         if isinstance(said, list):
             self.faults += [fault for fault in said if fault not in self.faults]
             return None
         content, stamp = said
         outlet = self._outlet(channel, address)
-        self._used[outlet.name, channel] = content
-        terms = self._terms(recipient, profile, stamp)
+        self._used[outlet.name, id(content)] = channel, content, stamp
+        terms = self._terms(recipient, stamp)
         part = Part(channel, outlet.lane, address, content, registered_at=since, terms=terms)
         if not self._wanted(channel, profile):
             return replace(part, suppressed=True, reason=Reason.PREFERENCE_OFF)
@@ -166,13 +182,13 @@ class _Plan:
         )
         return verdict.on
 
-    def _terms(self, recipient: Recipient, profile: Profile | None, stamp: Stamp | None) -> Terms:
+    def _terms(self, recipient: Recipient, stamp: Stamp | None) -> Terms:
         category = self._asked.category
         return Terms(
             category=category.name,
             recipient=recipient.id,
             hours=category.hours,
-            time_zone=recipient.time_zone if profile is None else None,
+            time_zone=recipient.time_zone,
             cap=category.cap,
             is_marketing=category.message_class is MessageClass.MARKETING,
             is_mandatory=category.is_mandatory,
@@ -186,21 +202,32 @@ class _Plan:
         return list(self._refusals())
 
     def _refusals(self) -> Iterator[Fault]:
-        for (provider, channel), content in self._used.items():
+        for (provider, _), (channel, content, stamp) in self._used.items():
             rule = self._ways.refusal(provider, content)
             if rule is not None:
-                yield Fault(self._texts.where(channel), rule)
+                yield self._texts.fault(channel, stamp, rule)
 
     def _outlet(self, channel: Channel, address: str) -> Outlet:
         test, brand = self._asked.holder.test, self._asked.holder.brand
-        outlet = self._ways.route(channel, address, self._asked.category, test)
+        category = self._asked.category
+        outlet = self._ways.route(channel, address, category, test)
         if outlet is None:
             mode = "test" if test else "live"
             what = f"{channel} to {_kind(address)}" if channel is Channel.PUSH else channel
             raise Problem("no_route", f"no provider serves {what} for {mode} keys here")
-        if not self._ways.speaks(outlet.name, brand):
-            raise Problem("no_sender", f"no sender of brand {brand} for {channel}")
+        if not self._ways.speaks(outlet.name, brand, category.program):
+            who = f"brand {brand}, program {category.program},"
+            raise Problem("no_sender", f"no sender speaks for {who} by {channel}")
         return outlet
+
+
+def _unreachable(where: str, channel: Channel, recipient: Recipient) -> Fault:
+    """Return what is wrong where a channel is named and there is no address of it."""
+    field = FIELD_OF[channel]
+    if not recipient.is_named:
+        return Fault(f"{where}/{field}", f"is required: channels names {channel}")
+    rule = f"has no {field} kept here: PUT it, or leave {channel} out of channels"
+    return Fault(where, rule)
 
 
 def _kind(address: str) -> str:

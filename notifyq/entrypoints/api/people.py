@@ -1,20 +1,20 @@
 """Whom to tell: the recipients of a request, and the addresses they can be told at."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationInfo,
+    WrapValidator,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema
 
 from notifyq.domain.address import (
     APP_LENGTH_MAX,
@@ -26,35 +26,17 @@ from notifyq.domain.address import (
     normal_phone,
 )
 from notifyq.domain.model import Channel
-from notifyq.domain.zones import BadZone, zone
-from notifyq.entrypoints.api.fields import Strict, Text, Time, present
+from notifyq.domain.profile import DEFAULTS, DEVICES_MAX, ID_LENGTH_MAX
+from notifyq.domain.zones import zone
+from notifyq.entrypoints.api.fields import Strict, Text, Time, by, present, ruled
 
-DEVICES_MAX = 20  # of one recipient
-ID_LENGTH_MAX = 128
 # By channel, the field of a recipient that has its addresses.
 FIELD_OF = {Channel.SMS: "phone", Channel.EMAIL: "email", Channel.PUSH: "devices"}
 
 
-def _phone(text: str) -> str:
-    try:
-        return normal_phone(text)
-    except BadAddress as error:
-        raise PydanticCustomError("phone", "{rule}", {"rule": str(error)}) from error
-
-
-def _email(text: str) -> str:
-    try:
-        return normal_email(text)
-    except BadAddress as error:
-        raise PydanticCustomError("email", "{rule}", {"rule": str(error)}) from error
-
-
-def _time_zone(text: str) -> str:
-    try:
-        zone(text)
-    except BadZone as error:
-        raise PydanticCustomError("time_zone", "{rule}", {"rule": str(error)}) from error
-    return text
+def _no_defaults(text: str) -> None:
+    if text == DEFAULTS:
+        raise ValueError(f"must be a recipient: {DEFAULTS} is the tenant's defaults")
 
 
 class Device(Strict):
@@ -82,7 +64,7 @@ class Device(Strict):
         try:
             return normal_device(info.data["platform"], info.data["app"], token).token
         except BadAddress as error:
-            raise PydanticCustomError("device", "{rule}", {"rule": str(error)}) from error
+            raise ruled(str(error)) from error
 
     @property
     def address(self) -> str:
@@ -90,39 +72,50 @@ class Device(Strict):
         return f"{self.platform}:{self.app}:{self.token}"
 
 
-_Id = Annotated[Text, Field(min_length=1, max_length=ID_LENGTH_MAX)]
+PersonId = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        json_schema_extra={"not": {"const": DEFAULTS}},
+    ),
+    by(_no_defaults),
+]
 
 
 class Recipient(Strict):
-    """Whom to tell. `id` is your own name for the person; time zone and locale are checked."""
+    """Whom to tell, and where. `id` is your own name for the person.
+
+    If the person is kept here under it, their preferences and quiet hours count, and their zone
+    and locale where none is sent.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [present(name) for name in FIELD_OF.values()]}
     )
 
-    id: _Id | None = None
+    id: PersonId | None = None
     phone: (
         Annotated[
             str,
             Field(max_length=32, description="International form: +14155550123."),
-            AfterValidator(_phone),
+            by(normal_phone),
         ]
         | None
     ) = None
-    email: Annotated[str, Field(max_length=EMAIL_LENGTH_MAX), AfterValidator(_email)] | None = None
+    email: Annotated[str, Field(max_length=EMAIL_LENGTH_MAX), by(normal_email)] | None = None
     devices: Annotated[list[Device], Field(min_length=1, max_length=DEVICES_MAX)] | None = None
-    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_time_zone)] | None = None
+    time_zone: Annotated[str, Field(max_length=64), by(zone)] | None = None
     locale: Annotated[str, Field(pattern="^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> "Recipient":
         if self.phone is None and self.email is None and self.devices is None:
-            rule = "needs an address: a phone, an email or devices"
-            raise PydanticCustomError("no_address", "{rule}", {"rule": rule})
+            rule = "needs an address: a phone, an email or devices; or send the id of one that is "
+            raise ruled(rule + "kept here in its place, as a string")
         addresses = [device.address for device in self.devices or ()]
         if len(set(addresses)) < len(addresses):
-            rule = "names a device twice in devices: remove one"
-            raise PydanticCustomError("device_twice", "{rule}", {"rule": rule})
+            raise ruled("names a device twice in devices: remove one")
         return self
 
     @classmethod
@@ -153,7 +146,7 @@ class Recipient(Strict):
         return [address for channel in Channel for address in self.addresses(channel)]
 
 
-_ID: TypeAdapter[str] = TypeAdapter(_Id)
+_ID: TypeAdapter[str] = TypeAdapter(PersonId)
 
 
 class _ById:
@@ -165,9 +158,11 @@ class _ById:
         return {"anyOf": [_ID.json_schema(), handler(schema)]}
 
 
-def _by_id(given: object) -> object:
-    return Recipient.named(_ID.validate_python(given)) if isinstance(given, str) else given
+def _by_id(given: object, validated: Callable[[object], Recipient]) -> Recipient:
+    if isinstance(given, str):
+        return Recipient.named(_ID.validate_python(given))
+    return validated(given)
 
 
 # An id of a recipient that is kept here, or a recipient as it is.
-Whom = Annotated[Recipient, BeforeValidator(_by_id), _ById()]
+Whom = Annotated[Recipient, WrapValidator(_by_id), _ById()]

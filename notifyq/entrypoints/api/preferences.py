@@ -13,9 +13,9 @@ from notifyq.domain.preferences import ANY, CATEGORIES_MAX, CHANNELS, change, ne
 from notifyq.domain.profile import DEFAULTS, Profile
 from notifyq.entrypoints.api.answers import json_response
 from notifyq.entrypoints.api.faults import refused
-from notifyq.entrypoints.api.fields import Strict
+from notifyq.entrypoints.api.fields import Strict, by
 from notifyq.entrypoints.api.problems import Fault, Problem
-from notifyq.entrypoints.api.reaching import QuietHours, by, read_body, shown_quiet
+from notifyq.entrypoints.api.reaching import QuietHours, read_body, shown_quiet
 from notifyq.entrypoints.api.reading import Doorkeeper, read_json
 from notifyq.entrypoints.api.recipients import (
     NOT_THERE,

@@ -1,18 +1,15 @@
 """Recipients as requests and answers: models that OpenAPI shows, and what they may hold."""
 
 import re
-from collections.abc import Callable
 from datetime import datetime, time
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from notifyq.domain.address import EMAIL_LENGTH_MAX, normal_email, normal_phone
 from notifyq.domain.hours import BadQuiet, Quiet
 from notifyq.domain.locales import LOCALE_LENGTH_MAX, normal_locale
 from notifyq.domain.profile import (
-    DEFAULTS,
     DEVICES_MAX,
     EMAILS_MAX,
     ID_LENGTH_MAX,
@@ -23,34 +20,13 @@ from notifyq.domain.profile import (
 )
 from notifyq.domain.zones import zone
 from notifyq.entrypoints.api.faults import faults_of, refused
-from notifyq.entrypoints.api.fields import Strict, Text, Time
-from notifyq.entrypoints.api.people import Device
+from notifyq.entrypoints.api.fields import Strict, Text, Time, by, ruled
+from notifyq.entrypoints.api.people import Device, PersonId
 from notifyq.store.recipients import Found
 
 VERSION_MAX = 2_147_483_647
 _CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 M = TypeVar("M", bound=BaseModel)
-
-
-def ruled(rule: str) -> PydanticCustomError:
-    """Return the error of a field that breaks a rule."""
-    return PydanticCustomError("rule", "{rule}", {"rule": rule})
-
-
-def by(rule: Callable[[str], object]) -> AfterValidator:
-    """Return a validator by a rule of the domain: its ValueError says the mend.
-
-    What it returns is the normal form, where that is text.
-    """
-
-    def check(text: str) -> str:
-        try:
-            found = rule(text)
-        except ValueError as error:
-            raise ruled(str(error)) from error
-        return found if isinstance(found, str) else text
-
-    return AfterValidator(check)
 
 
 def _each_once(what: str) -> AfterValidator:
@@ -71,11 +47,6 @@ def _clock(text: str) -> None:
 def _region(text: str) -> None:
     if text not in REGIONS:
         raise ValueError("must be a state of the US as ISO 3166-2 writes it, like US-FL")
-
-
-def _no_defaults(text: str) -> None:
-    if text == DEFAULTS:
-        raise ValueError(f"must be a recipient: {DEFAULTS} is the tenant's defaults")
 
 
 Id = Annotated[Text, Field(min_length=1, max_length=ID_LENGTH_MAX)]
@@ -163,7 +134,7 @@ class RecipientBody(Strict):
 class MergeBody(Strict):
     """Which recipient is the same person as the one in the path, and goes on as that one."""
 
-    source: Annotated[Id, by(_no_defaults)] = Field(alias="from")
+    source: PersonId = Field(alias="from")
 
 
 class SavedRecipientAnswer(BaseModel):

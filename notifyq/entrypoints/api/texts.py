@@ -20,6 +20,7 @@ class Texts:
         """known: with the template that the body names, if there is one."""
         self._body = body
         self._template = known.templates.get(body.template) if body.template else None
+        # By channel and the locale whose text is taken: of many wanted locales there are few.
         self._said: dict[tuple[Channel, str | None], Said | list[Fault]] = {}
 
     def faults(self) -> list[Fault]:
@@ -35,13 +36,27 @@ class Texts:
         content = self._body.content
         return content is not None and content.of(channel, self._body.collapse_key) is not None
 
-    def where(self, channel: Channel) -> str:
-        """Return the pointer of what is said by a channel."""
-        return f"/content/{channel}" if self._body.content else "/template"
+    def missing(self, channel: Channel) -> Fault:
+        """Return what is wrong where a channel is named by which nothing is said."""
+        if self._body.content is not None:
+            return Fault(f"/content/{channel}", "is required: channels names it")
+        rule = f"names {channel}, which the template has no text for: leave it out, or add one"
+        return Fault("/channels", rule)
 
-    def of(self, channel: Channel, locale: str | None) -> Said | list[Fault]:
-        """Return what is said by a channel that says something; or what is wrong with it."""
-        key = channel, locale if self._template is not None else None
+    def fault(self, channel: Channel, stamp: Stamp | None, rule: str) -> Fault:
+        """Return what is wrong with something that is said by a channel."""
+        if stamp is None:
+            return Fault(f"/content/{channel}", rule)
+        return Fault("/template", f"{stamp.locale}/{channel}: {rule}")
+
+    def of(self, channel: Channel, wanted: str | None) -> Said | list[Fault]:
+        """Return what is said by a channel that says something; or what is wrong with it.
+
+        wanted: the locale; what is none gets the template's own.
+        """
+        template = self._template
+        locale = None if template is None else template.locale_of(channel, _normal(wanted))
+        key = channel, locale
         if key not in self._said:
             self._said[key] = self._of(channel, locale)
         return self._said[key]
@@ -52,16 +67,14 @@ class Texts:
             content = body.content.of(channel, body.collapse_key) if body.content else None
             assert content is not None  # `has` was asked before
             return content, None
-        found = rendered(
-            template, channel, _normal(locale), body.data or {}, collapse_key=body.collapse_key
-        )
+        found = rendered(template, channel, locale, body.data or {}, collapse_key=body.collapse_key)
         if isinstance(found, BadTemplate):
             return faults_in(found, "/data")
         return found.content, Stamp(template.name, found.version, found.locale)
 
 
 def _normal(locale: str | None) -> str | None:
-    """Return a recipient's locale in its one form; what is none gets the template's own."""
+    """Return a recipient's locale in its one form; None for what is none."""
     try:
         return normal_locale(locale) if locale else None
     except BadLocale:

@@ -35,8 +35,10 @@ _BUTTON = (
 )
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+    "Referrer-Policy": "no-referrer",  # the token is in the address
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
 }
 
 
@@ -47,14 +49,18 @@ class UnsubscribeRoute:
     pool: Pool
     new_id: Callable[[], UUID]
 
-    async def get(self, request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """Show the page, or unsubscribe."""
+        return await (self._post if request.method == "POST" else self._get)(request)
+
+    async def _get(self, request: Request) -> Response:
         """Show what a POST would do."""
         token = await self._token(request)
         what = html.escape(f"{brand_of(token.person.brand)} ({token.program})")
         text = f"You will get no more mail of this kind from <b>{what}</b>."
         return _page("Unsubscribe?", text, _BUTTON)
 
-    async def post(self, request: Request) -> Response:
+    async def _post(self, request: Request) -> Response:
         """Unsubscribe; doing it again changes nothing."""
         token = await self._token(request)
         if not await _is_one_click(request):
