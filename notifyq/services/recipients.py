@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from notifyq.domain.profile import Profile, is_newer_only, pack, renew, unite
-from notifyq.services.uniting import Merger, unite_opt_outs
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Committed, Conn, Unknown, transact
 from notifyq.store.recipient_changes import Held, Written
 from notifyq.store.recipients import Book
+from notifyq.store.uniting import Merger, unite_opt_outs
 
 
 @dataclass(frozen=True, slots=True)

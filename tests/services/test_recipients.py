@@ -31,11 +31,11 @@ from notifyq.services.recipients import (
     revise,
     upsert,
 )
-from notifyq.services.uniting import MERGED, Merger
 from notifyq.store import db, ledger, recipients
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Conn, Unknown
 from notifyq.store.recipients import Book, of
+from notifyq.store.uniting import MERGED, Merger
 from tests.races.interleave import until_blocked
 from tests.store import helpers as h
 from tests.store.test_plans import Ear
@@ -109,7 +109,7 @@ async def test_it_is_known_who_has_an_address_and_no_longer_who_had_it(
     conn: Conn, book: Book
 ) -> None:
     async def who(address: str) -> list[str]:
-        (key,) = await changes.address_keys(conn, [address])
+        (key,) = await ledger.address_keys(conn, [address])
         found = await recipients.who_has(conn, cell=0, address_key=key)
         await conn.commit()
         return [one.id for one in found]

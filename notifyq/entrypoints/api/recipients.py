@@ -24,11 +24,11 @@ from notifyq.services.recipients import (
     merge,
     upsert,
 )
-from notifyq.services.uniting import Merger
 from notifyq.store import recipients
 from notifyq.store.db import Conn, Pool, Unknown
 from notifyq.store.recipients import Book
 from notifyq.store.tenants import Holder
+from notifyq.store.uniting import Merger
 
 READ, WRITE = "recipients:read", "recipients:write"
 NOT_THERE = "no such recipient for this key"

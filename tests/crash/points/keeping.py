@@ -19,10 +19,10 @@ from notifyq.domain.model import Channel
 from notifyq.domain.profile import KnownDevice, Profile
 from notifyq.domain.template import Template
 from notifyq.services import recipients, templates
-from notifyq.services.uniting import Merger
 from notifyq.store import db, ledger
 from notifyq.store.recipients import Book
 from notifyq.store.templates import Shelf
+from notifyq.store.uniting import Merger
 from tests.crash.points.accepting import ASKING_MAX
 from tests.crash.points.registry import scenario
 from tests.crash.points.wire import Wire
