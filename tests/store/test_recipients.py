@@ -10,7 +10,7 @@ import pytest
 
 from notifyq.domain.model import Channel
 from notifyq.domain.profile import BadProfile, KnownDevice, Profile, pack
-from notifyq.store import db, recipients
+from notifyq.store import db, ledger, recipients
 from notifyq.store import recipient_changes as changes
 from notifyq.store.db import Conn
 from notifyq.store.recipient_changes import Written
@@ -64,7 +64,7 @@ async def then(conn: Conn, book: Book, id: str, at: datetime) -> Profile | None:
 
 
 async def who(conn: Conn, address: str) -> list[Owner]:
-    (key,) = await changes.address_keys(conn, [address])
+    (key,) = await ledger.address_keys(conn, [address])
     return await recipients.who_has(conn, cell=0, address_key=key)
 
 
