@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -103,10 +104,23 @@ def template(server: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server: dict[str, Any], template: str) -> Iterator[str]:
+def template_name(template: str) -> str:
+    """What a test's database is cloned from; a folder of tests may put more into it first."""
+    return template
+
+
+@pytest.fixture
+def database_url(server: dict[str, Any], template_name: str) -> Iterator[str]:
     """A fresh migrated database, dropped afterwards whoever is still connected."""
+    with cloned(server, template_name) as url:
+        yield url
+
+
+@contextmanager
+def cloned(server: dict[str, Any], template: str, *, as_template: bool = False) -> Iterator[str]:
+    """A database of its own, cloned from another one; as_template: to be cloned in its turn."""
     name = f"notifyq_{os.getpid()}_{next(_numbers)}"
-    with DatabaseJanitor(dbname=name, template_dbname=template, **server):
+    with DatabaseJanitor(dbname=name, template_dbname=template, as_template=as_template, **server):
         yield _url(dbname=name, **server)
 
 

@@ -30,7 +30,7 @@ SHOWS = {
     "a text to us is thanked for before it is kept": ("written_to_us |", "commit", "break_before"),
     "an answer that is not yes calls the address dead": ("deliver |", "reply_lost"),
     "a redrive leaves the mark on the address": ("redrive |", "kill_after"),
-    "a merge is committed before its opt-out": ("keep |", "recipients.py:merge", "kill_before"),
+    "a merge is committed before its opt-out": ("keep |", "address_keys", "kill_before"),
     "an opt-out is acknowledged though nobody knows of its commit": (
         "consent |",
         "commit",

@@ -24,6 +24,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
@@ -49,6 +50,7 @@ from notifyq.sandbox.twilio.rules import AUTH_TOKEN, Account
 from notifyq.services.deliver import Turn, begin_due
 from notifyq.services.settle import Ended, Settled, SettleRules, settle
 from notifyq.store import db, lanes, tenants
+from tests.conftest import cloned
 
 PUBLIC_URL = "https://notify.example.org"
 MAIN_SID, SPARE_SID = "AC" + "1" * 32, "AC" + "2" * 32
@@ -120,8 +122,27 @@ class Keys:
 
 
 @pytest.fixture
-async def keys(database_url: str) -> Keys:
-    return await keys_in(database_url)
+def keys(furnished: tuple[str, Keys]) -> Keys:
+    """The keys of a test's own database, in which they are from the beginning."""
+    return furnished[1]
+
+
+@pytest.fixture
+def template_name(request: pytest.FixtureRequest, template: str) -> str:
+    """A test that uses keys has a clone in which the tenants are there."""
+    if "keys" not in request.fixturenames:
+        return template
+    name: str = request.getfixturevalue("furnished")[0]
+    return name
+
+
+@pytest.fixture(scope="session")
+def furnished(
+    server: dict[str, Any], template: str, make_keys: Callable[[str], Keys]
+) -> Iterator[tuple[str, Keys]]:
+    """The name of a migrated database with the tenants, which is only cloned, and their keys."""
+    with cloned(server, template, as_template=True) as url:
+        yield conninfo_to_dict(url)["dbname"], make_keys(url)
 
 
 async def keys_in(url: str) -> Keys:

@@ -1,6 +1,6 @@
 """Thousands of changed callbacks at the real API: none breaks it, none is believed unsigned.
 
-300 of each account by default, ten rounds of 1,000 with NOTIFYQ_TEST_FULL=1; the dice's seed is
+100 of each account by default, ten rounds of 1,000 with NOTIFYQ_TEST_FULL=1; the dice's seed is
 fixed and may be set by NOTIFYQ_TEST_SEED. Beside them genuine ones, which must be taken, and odd
 ones with a signature that holds, which reach deeper. What is counted is shown by `-s`, and by a
 failure.
@@ -36,8 +36,8 @@ from tests.entrypoints.conftest import Keys, application, bound_socket, on_a_por
 SEED = int(os.environ.get("NOTIFYQ_TEST_SEED", "20261123"))
 FULL = bool(os.environ.get("NOTIFYQ_TEST_FULL"))
 ROUNDS = 10 if FULL else 1
-CHANGED, WEIRD, CONTROLS = (1_000, 500, 40) if FULL else (300, 150, 20)  # in a round
-OVER_TCP = 1_000 if FULL else 150
+CHANGED, WEIRD, CONTROLS = (1_000, 500, 40) if FULL else (100, 50, 10)  # in a round
+OVER_TCP = 1_000 if FULL else 60
 STRANGERS = 20  # attempts of another account
 NAMES = ("twilio-main", "twilio-shared", "sinch-main", "sendgrid-main", "ses-main")
 
