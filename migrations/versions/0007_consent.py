@@ -34,7 +34,7 @@ def downgrade() -> None:
     )
     op.execute(
         "ALTER TABLE notifyq.consent DROP COLUMN programs, DROP COLUMN held, "
-        "DROP COLUMN consented, DROP COLUMN begun_at"
+        "DROP COLUMN consented, DROP COLUMN begun_at, DROP COLUMN soft_since"
     )
     op.execute(
         "ALTER TABLE notifyq.delivery DROP COLUMN category, DROP COLUMN recipient, "

@@ -9,7 +9,8 @@ ALTER TABLE notifyq.consent
     ADD COLUMN programs   text[]        NOT NULL DEFAULT '{}',
     ADD COLUMN held       boolean       NOT NULL DEFAULT false,  -- a person has yet to read a text
     ADD COLUMN consented  boolean       NOT NULL DEFAULT false,  -- in writing, after any opt-out
-    ADD COLUMN begun_at   timestamptz[] NOT NULL DEFAULT '{}';   -- of what is capped: the last ones
+    ADD COLUMN begun_at   timestamptz[] NOT NULL DEFAULT '{}',   -- of what is capped: the last ones
+    ADD COLUMN soft_since timestamptz;                           -- the first of the soft bounces
 
 -- The ledger. `at` is when we stored it, `happened_at` when it happened: that one counts.
 ALTER TABLE notifyq.consent_event

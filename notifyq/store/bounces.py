@@ -15,13 +15,18 @@ from notifyq.store.ledger import Person
 NOTE: LiteralString = """
 UPDATE consent AS c
    SET dead_at = CASE WHEN n.kind = 'dead'
-                        OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4)
+                        OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4
+                            AND n.at >= c.soft_since + make_interval(hours => %(soft_hours)s::int4))
                       THEN greatest(c.dead_at, n.at) ELSE c.dead_at END,
        dead_code = CASE WHEN n.kind = 'dead'
-                          OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4)
+                          OR (n.kind = 'soft' AND c.soft_bounces + 1 >= %(soft_max)s::int4
+                              AND n.at >= c.soft_since
+                                          + make_interval(hours => %(soft_hours)s::int4))
                         THEN coalesce(n.code, n.kind) ELSE c.dead_code END,
        soft_bounces = CASE n.kind WHEN 'soft' THEN least(c.soft_bounces + 1, 32767)
-                                  WHEN 'dead' THEN c.soft_bounces ELSE 0 END
+                                  WHEN 'dead' THEN c.soft_bounces ELSE 0 END,
+       soft_since = CASE n.kind WHEN 'soft' THEN least(c.soft_since, n.at)
+                                WHEN 'dead' THEN c.soft_since END
   FROM (SELECT d.brand, d.channel, d.address_key, d.registered_at, w.kind, w.code, w.at
           FROM (SELECT %(kind)s::text AS kind, %(code)s::text AS code,
                        coalesce(%(at)s::timestamptz, now()) AS at) AS w,
@@ -43,9 +48,11 @@ SELECT d.brand, d.channel::text, d.address_key, CASE WHEN d.is_separate THEN d.p
   FROM delivery d WHERE d.cell = %(cell)s::int2 AND d.id = %(delivery_id)s::uuid
 """
 
-# Several in a row, without one that arrived between them, are as good as dead: a mailbox that is
-# full for a week has nobody.
+# Several in a row over some days, without one that arrived between them, are as good as dead: a
+# mailbox that stays full has nobody. A phone that is off for a flight, or a provider that blocks
+# us for an hour, is not gone, however many bounce meanwhile.
 SOFT_BOUNCES_MAX = 5
+SOFT_BOUNCES_HOURS = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +93,6 @@ async def note(conn: Conn, news: News, *, cell: int) -> bool:
         "code": news.code,
         "at": news.at,
         "soft_max": SOFT_BOUNCES_MAX,
+        "soft_hours": SOFT_BOUNCES_HOURS,
     }
     return (await conn.execute(NOTE, parameters)).rowcount == 1

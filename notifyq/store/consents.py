@@ -35,7 +35,8 @@ SELECT asked.brand, asked.address_key, c.blocked, c.revision, c.dead_at, c.progr
 """
 # Purpose: let addresses that were called dead, or will be by older news, be sent to again.
 REVIVE: LiteralString = """
-UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0, alive_at = now()
+UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0, soft_since = NULL,
+       alive_at = now()
   FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[]) AS k (brand, address_key)
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
    AND c.address_key = k.address_key

@@ -184,7 +184,8 @@ consent = _table(
     "consent",
     "*brand text, *channel channel, *address_key bytea, blocked boolean, revision bigint, "
     "changed_at time, dead_at time?, dead_code text?, alive_at time?, "
-    "soft_bounces smallint, programs text[], held boolean, consented boolean, begun_at time[]",
+    "soft_bounces smallint, programs text[], held boolean, consented boolean, begun_at time[], "
+    "soft_since time?",
 )
 consent_event = _table(
     "consent_event",

@@ -14,7 +14,7 @@ from notifyq.providers.fcm.answer import read_answer as read_fcm
 from notifyq.providers.wire import Answer
 from notifyq.services import bounces, redrive
 from notifyq.store import db
-from notifyq.store.bounces import SOFT_BOUNCES_MAX
+from notifyq.store.bounces import SOFT_BOUNCES_HOURS, SOFT_BOUNCES_MAX
 from tests.store import helpers as h
 
 
@@ -126,15 +126,26 @@ async def test_news_older_than_the_registration_is_about_another_one(hot: db.Con
 async def test_soft_bounces_in_a_row_are_as_good_as_dead(hot: db.Conn) -> None:
     shop = await h.open_shop(hot)
     ready = await sent(hot, shop)
+    last = h.database_now()
+    first = last - timedelta(hours=SOFT_BOUNCES_HOURS)
     for _ in range(SOFT_BOUNCES_MAX - 1):
-        await bounced(hot, ready, Bounce.SOFT)
+        await bounced(hot, ready, Bounce.SOFT, first)
     ((dead_at, _, soft),) = await h.all_rows(hot, SAID)
     assert (dead_at, soft) == (None, SOFT_BOUNCES_MAX - 1)
-    await bounced(hot, ready, Bounce.SOFT)
-    ((dead_at, code, soft),) = await h.all_rows(hot, SAID)
-    assert dead_at is not None
-    assert (code, soft) == ("soft", SOFT_BOUNCES_MAX)
+    await bounced(hot, ready, Bounce.SOFT, last)
+    assert await h.all_rows(hot, SAID) == [(last, "soft", SOFT_BOUNCES_MAX)]
     assert await next_one(hot, shop) == ("suppressed", "address_dead")
+
+
+async def test_soft_bounces_within_three_days_are_not_however_many(hot: db.Conn) -> None:
+    shop = await h.open_shop(hot)
+    ready = await sent(hot, shop)
+    last = h.database_now()
+    first = last - timedelta(hours=SOFT_BOUNCES_HOURS) + timedelta(microseconds=1)
+    for at in (first, *[last] * SOFT_BOUNCES_MAX):
+        await bounced(hot, ready, Bounce.SOFT, at)
+    assert await h.all_rows(hot, SAID) == [(None, None, SOFT_BOUNCES_MAX + 1)]
+    assert await next_one(hot, shop) == ("pending", None)
 
 
 async def test_one_that_arrives_between_begins_the_count_anew(hot: db.Conn) -> None:
