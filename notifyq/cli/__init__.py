@@ -17,6 +17,7 @@ COMMANDS = {
     "provider": "notifyq.cli.provider",
     "send": "notifyq.cli.send",
     "show": "notifyq.cli.show",
+    "explain": "notifyq.cli.explain",
     "dlq": "notifyq.cli.dlq",
     "doubt": "notifyq.cli.doubt",
     "optout": "notifyq.cli.optout",

@@ -54,7 +54,9 @@ async def explain(
     async with await db.connect(database_url(known)) as conn:
         await explaining.prepare(conn, timeout_s=TIMEOUT_S)
         await clock.set_by(conn)
-        given = {"recipient": recipient, "category": category} | ({"at": at} if at else {})
+        given = {"recipient": recipient, "category": category} | (
+            {"at": at} if at is not None else {}
+        )
         asked = _asked(given, known, clock)
         speaker = await _speaker(conn, tenant, brand)
         book, scope = Book(CELL, speaker.tenant_id, test), scope_of(speaker.brand, test=test)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -392,7 +393,7 @@ async def test_the_last_deliveries_of_yesterday_are_those_accepted_by_then(hot: 
     older = (int(then.timestamp() * 1_000) << 80) | old.int & ((1 << 80) - 1)
     for table, column in (("delivery", "id"), ("content", "delivery_id"), ("job", "delivery_id")):
         move = f"UPDATE {table} SET {column} = %s WHERE {column} = %s"
-        await hot.execute(move.encode(), [h.UUID(int=older), old])
+        await hot.execute(move.encode(), [UUID(int=older), old])
     await hot.commit()
     await h.accepted(hot, c.asking(shop, SHIPPED))
     asked = question(shop, at=h.database_now() - DAY)
@@ -414,8 +415,10 @@ async def test_it_reads_one_state_and_writes_nothing(hot: Conn, database_url: st
         await c.says(hot, shop, Kind.OPT_OUT)  # nobody waits, and it is not seen
         assert await explain.answer(conn, asked) == found
         await explain.latest(conn, asked, found)
-        settings = "SELECT current_setting('transaction_read_only'), current_setting({})"
-        row = await h.all_rows(conn, settings.format("'statement_timeout'"))  # type: ignore[arg-type]
+        row = await h.all_rows(
+            conn,
+            "SELECT current_setting('transaction_read_only'), current_setting('statement_timeout')",
+        )
         assert row == [("on", "1500ms")]
     await hot.execute(h.LEDGER_OPEN)
     await hot.execute("DELETE FROM consent_event")

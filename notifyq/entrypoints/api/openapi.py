@@ -39,7 +39,9 @@ from notifyq.entrypoints.api.describing import (
     responses,
 )
 from notifyq.entrypoints.api.describing_consents import consent_paths
+from notifyq.entrypoints.api.describing_explain import explain_paths
 from notifyq.entrypoints.api.describing_recipients import recipient_paths
+from notifyq.entrypoints.api.explained import ExplainAnswer
 from notifyq.entrypoints.api.preferences import PreferencesAnswer, PreferencesBody
 from notifyq.entrypoints.api.reaching import (
     MergeBody,
@@ -88,6 +90,7 @@ _MODELS: list[tuple[type[BaseModel], JsonSchemaMode]] = [
     (PreferencesAnswer, "serialization"),
     (ConsentAnswer, "serialization"),
     (LookupAnswer, "serialization"),
+    (ExplainAnswer, "serialization"),
     (ProblemAnswer, "serialization"),
 ]
 
@@ -157,6 +160,7 @@ def _paths() -> dict[str, Any]:
         **_templates(),
         **recipient_paths(),
         **consent_paths(),
+        **explain_paths(),
     }
 
 
