@@ -54,7 +54,7 @@ async def said(conn: Conn, asked: Question) -> Answer:
 
 async def decisive(conn: Conn, asked: Question) -> tuple[str, str | None] | None:
     step = (await said(conn, asked)).decisive
-    return step and (step.rule, step.reason)
+    return None if step is None else (step.rule, step.reason)
 
 
 # ------------------------------------------------------------------------- case by case
