@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from notifyq import migrate
+from notifyq.cli import main
 from notifyq.domain.consent import Kind, Said, Source, in_force, standing, unread
 from notifyq.domain.model import Channel
-from notifyq.domain.outcome import Accepted
+from notifyq.domain.outcome import Accepted, Outcome, Refusal, Refused
 from notifyq.store import catalog, db, ledger
 from tests.audit.test_audit_files import psql
 from tests.store import helpers as h
@@ -85,6 +87,56 @@ def test_the_evidence_has_every_send_below_the_word_that_it_had_read(lookup: Row
     assert (stop["source"], stop["blocked"]) == ("sms", "t")
     assert never["reason"] == "suppressed: opted_out"
     assert lookup("consent_evidence", number="+14155550199") == []
+
+
+def test_a_full_life_reads_the_same_by_the_command_and_by_psql(database_url: str) -> None:
+    """Consent, sends, STOP, a refused send, START, sends: each send below the word that it read."""
+
+    async def sends(conn: db.Conn, shop: h.Shop, *outcomes: Outcome | None) -> None:
+        asks = [h.make_ask(shop) for _ in outcomes]
+        await h.accepted(conn, *asks)
+        turn = await h.begin(conn, h.post_of(shop))
+        ended = [(one, said) for one, said in zip(turn.ready, outcomes, strict=False) if said]
+        await h.settled(conn, h.post_of(shop), *ended)
+
+    async def live() -> None:
+        async with await db.connect(database_url) as conn:
+            await catalog.make_roles(conn)
+            await conn.commit()
+            shop = await h.open_shop(conn, "acme")
+            await says(conn, Kind.CONSENT, 90, Source.WEB, text="Yes, text me offers.")
+            await sends(conn, shop, Accepted("SM1"), Accepted("SM2"))
+            await says(conn, Kind.OPT_OUT, 60)
+            await sends(conn, shop, None)  # ours: it is never tried
+            await says(conn, Kind.LIFT, 30, text="START")
+            await sends(conn, shop, Refused(Refusal.OPTED_OUT, "21610"))  # the provider's
+            await sends(conn, shop, Accepted("SM3"))
+
+    asyncio.run(live())
+    rows = psql(database_url, Path(FILES / "consent_evidence.sql"), number=h.PHONE)
+    story = [(row["revision"], row["what"], row["provider_id"] or row["outcome"]) for row in rows]
+    assert story == [
+        ("1", "consent", ""), ("1", "send", "SM1"), ("1", "send", "SM2"),
+        ("2", "opt_out", ""), ("3", "lift", ""), ("3", "send", "refused"), ("3", "send", "SM3"),
+        ("", "not_sent", ""),
+    ]  # fmt: skip
+    assert rows[-1]["reason"] == "suppressed: opted_out"
+    environ = {"NOTIFYQ_DATABASE_URL": database_url}
+    result = CliRunner().invoke(main, ["consent", "evidence", h.PHONE, "--json"], env=environ)
+    assert result.exit_code == 0, result.output
+    (pack,) = json.loads(result.stdout)
+    assert pack["sends_before_any_word"] == []
+    told = []
+    for event in pack["events"]:
+        told.append((str(event["revision"]), event["kind"], ""))
+        for send in event["sends_after"]:
+            said = send["attempt"]["provider_id"] or send["attempt"]["outcome"]
+            told.append((str(event["revision"]), "send", said))
+    told += [("", "not_sent", "") for _ in pack["never_tried"]]
+    assert told == story
+    words = [json.loads(row["evidence"])["text"] for row in rows if row["evidence"]]
+    assert words == [event["evidence"]["text"] for event in pack["events"]]
+    assert words == ["Yes, text me offers.", "STOP, please", "START"]
 
 
 def test_what_waits_to_be_read_comes_with_its_text(lookup: Rows, database_url: str) -> None:

@@ -94,6 +94,41 @@ def test_the_audit_role_writes_nothing(audit: Any, url: str) -> None:
         audit.execute("CREATE TABLE notifyq.mine ()")
 
 
+# Each returns what the audit role would write by, beside whole tables.
+OTHER_WAYS = {
+    "columns": "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND"
+    " relnamespace = 'notifyq'::regnamespace"
+    " AND has_any_column_privilege('notifyq_audit', oid, 'INSERT, UPDATE, REFERENCES')",
+    "sequences": "SELECT seqrelid::regclass::text FROM pg_sequence"
+    " WHERE has_sequence_privilege('notifyq_audit', seqrelid, 'USAGE, UPDATE')",
+    "schemas": "SELECT nspname FROM pg_namespace"
+    " WHERE has_schema_privilege('notifyq_audit', oid, 'CREATE')",
+    "other roles": "SELECT rolname FROM pg_roles WHERE rolname <> 'notifyq_audit'"
+    " AND pg_has_role('notifyq_audit', oid, 'MEMBER')",
+    "its own powers": "SELECT rolname FROM pg_roles WHERE rolname = 'notifyq_audit' AND (rolsuper"
+    " OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR rolcanlogin)",
+    "what it owns": "SELECT classid::regclass || ' ' || objid FROM pg_shdepend WHERE deptype = 'o'"
+    " AND refobjid = 'notifyq_audit'::regrole",
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_the_audit_role_has_no_other_way_to_write(url: str, way: str) -> None:
+    with psycopg.connect(url) as owner:
+        assert owner.execute(OTHER_WAYS[way].encode()).fetchall() == []
+
+
+def test_functions_that_act_as_their_owner_give_it_keys_and_no_more(url: str) -> None:
+    with psycopg.connect(url) as owner:
+        rows = owner.execute(
+            "SELECT proname, provolatile::text FROM pg_proc WHERE prosecdef"
+            " AND pronamespace = 'notifyq'::regnamespace"
+            " AND has_function_privilege('notifyq_audit', oid, 'EXECUTE') ORDER BY 1"
+        ).fetchall()
+    # A stable function writes nothing: PostgreSQL refuses it.
+    assert rows == [("address_key", "s"), ("address_keys", "s")]
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     "change",

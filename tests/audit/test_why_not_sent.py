@@ -10,7 +10,7 @@ import pytest
 
 from notifyq import migrate
 from notifyq.domain.consent import Kind
-from notifyq.domain.outcome import Accepted, InDoubt, Refusal, Refused, Throttled
+from notifyq.domain.outcome import Accepted, InDoubt, Outcome, Refusal, Refused, Throttled
 from notifyq.store import catalog, db
 from notifyq.store.db import Conn
 from tests.audit.test_audit_files import psql
@@ -93,7 +93,7 @@ def test_what_a_provider_has_or_may_have_is_not_told(lookup: Live) -> None:
     async def live(conn: Conn, shop: h.Shop) -> None:
         asks = [c.asking(shop, SHIPPED, recipient=None) for _ in range(5)]
         ready = await h.begun(conn, shop, *asks)
-        ended = [Accepted("SM1"), InDoubt("cut"), Throttled("429"),
+        ended: list[Outcome] = [Accepted("SM1"), InDoubt("cut"), Throttled("429"),
                  Refused(Refusal.CONTENT, "30007")]  # fmt: skip
         await h.settled(conn, h.post_of(shop), *zip(ready, ended, strict=False))
         await h.accepted(conn, c.asking(shop, SHIPPED, to="+14155550199", recipient=None))

@@ -9,11 +9,12 @@ import pytest
 
 from notifyq.config.settings import Settings
 from notifyq.domain.consent import Kind
+from notifyq.domain.model import Channel
 from notifyq.domain.policy import RULES
 from notifyq.entrypoints.api import explaining as route
-from notifyq.store import db
+from notifyq.services import explain
+from notifyq.store import db, lanes
 from notifyq.store.db import Conn
-from tests.entrypoints.conftest import CELL
 from tests.entrypoints.test_openapi import validator
 from tests.services import explain_cases as c
 from tests.services.explain_cases import ANN, SHIPPED
@@ -33,8 +34,8 @@ async def shop(database_url: str, keys: Any) -> Any:
     """acme, with u42 and a number of theirs."""
     async with await db.connect(database_url) as conn:
         tenant_id = await h.one(conn, "SELECT id FROM tenant WHERE name = 'acme'")
-        found = await h.lanes.ensure(conn, [(c.Channel.SMS, "twilio-main")], cell=CELL)
-        shop = h.Shop(tenant_id, "acme", found[c.Channel.SMS, "twilio-main"])
+        found = await lanes.ensure(conn, [(Channel.SMS, "twilio-main")], cell=0)
+        shop = h.Shop(tenant_id, "acme", found[Channel.SMS, "twilio-main"])
         await conn.commit()
         await c.save(conn, shop)
     return shop
@@ -215,7 +216,7 @@ async def test_one_is_answered_at_a_time_so_that_callbacks_have_connections(
     open_client: Any, shop: h.Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await open_client()
-    right, inside, most = route.explain.answer, 0, 0
+    right, inside, most = explain.answer, 0, 0
 
     async def counting(*given: Any) -> Any:
         nonlocal inside, most
@@ -226,6 +227,6 @@ async def test_one_is_answered_at_a_time_so_that_callbacks_have_connections(
         inside -= 1
         return found
 
-    monkeypatch.setattr(route.explain, "answer", counting)
+    monkeypatch.setattr(explain, "answer", counting)
     await asyncio.gather(*(told(client) for _ in range(8)))
     assert most == 1
