@@ -5,8 +5,9 @@ readable until none can be left; what cannot be read is told, and never guessed 
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from notifyq.domain.states import Reason
 from notifyq.domain.terms import Stamp, Terms
 
 VERSION = 3
+# All of a delivery's terms but whose they are.
+_IMPERSONAL = attrgetter(*(field.name for field in fields(Terms) if field.name != "recipient"))
 
 
 class BadAsk(Exception):
@@ -30,8 +33,9 @@ def pack(planned: Planned, answer: bytes) -> bytes:
     contents = list({id(part.content): part.content for part in ask.parts}.values())  # mostly one
     places = {id(content): place for place, content in enumerate(contents)}
     # What differs from one recipient to the next is the recipient: a list has a few terms.
-    plain = [replace(part.terms, recipient=None) for part in ask.parts]
-    terms = {one: place for place, one in enumerate(dict.fromkeys(plain))}
+    its = [_IMPERSONAL(part.terms) for part in ask.parts]
+    terms = dict(zip(its, (part.terms for part in ask.parts), strict=True))
+    terms_places = {one: place for place, one in enumerate(terms)}
     content = {
         "version": VERSION,
         "notification_id": planned.notification_id.hex,
@@ -51,7 +55,7 @@ def pack(planned: Planned, answer: bytes) -> bytes:
         "recipients": ask.recipients,
         "widths": ask.widths,
         "contents": [kept(content) for content in contents],
-        "terms": [asdict(one) for one in terms],
+        "terms": [asdict(replace(one, recipient=None)) for one in terms.values()],
         "parts": [
             [
                 p.channel,
@@ -60,13 +64,13 @@ def pack(planned: Planned, answer: bytes) -> bytes:
                 places[id(p.content)],
                 p.standby,
                 p.registered_at and p.registered_at.isoformat(),
-                terms[its],
+                terms_places[one],
                 p.terms.recipient,
                 p.due and p.due.isoformat(),
                 p.reason,
                 p.suppressed,
             ]
-            for p, its in zip(ask.parts, plain, strict=True)
+            for p, one in zip(ask.parts, its, strict=True)
         ],
     }
     return json.dumps(content, separators=(",", ":")).encode()

@@ -41,6 +41,7 @@ from notifyq.domain.pace import Pace
 from notifyq.domain.provider import Provider
 from notifyq.entrypoints.api.app import Parts, create_app
 from notifyq.entrypoints.api.notifications import READ, SEND
+from notifyq.entrypoints.api.openapi import document
 from notifyq.entrypoints.worker.lane import LaneWorker
 from notifyq.entrypoints.worker.rules import LaneRules
 from notifyq.entrypoints.worker.sending import SendRules
@@ -433,6 +434,7 @@ def _problem(
         "type", "title", "status", "detail", "code", "errors", "request_id", "retryable"
     }  # fmt: skip
     assert found["code"] == code, found
+    _is_described(answer, code)
     assert (found["status"], found["type"]) == (status, f"/docs#{code}")
     assert found["retryable"] is retryable
     assert found["title"]
@@ -446,6 +448,23 @@ def _problem(
     else:
         assert says in found["detail"], (says, found["detail"])
     return found
+
+
+def _is_described(answer: httpx.Response, code: str) -> None:
+    """Hold a problem against the description of the route that answered it."""
+    path = answer.request.url.raw_path.decode().partition("?")[0]
+    routes = document()["paths"]
+    # What is spelled out goes before what has a parameter, as in the application.
+    for template in sorted(routes, key=lambda text: ("{" in text, text)):
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            break
+    else:
+        return  # no route of producers
+    if code in ("internal", "method_not_allowed"):  # of every route
+        return
+    told = routes[template][answer.request.method.lower()]["responses"]
+    status = told.get(str(answer.status_code), {"description": ""})
+    assert f"`{code}`:" in status["description"], f"{code} is not described for {template}"
 
 
 # ------------------------------------------------------------------- the other half, by hand

@@ -198,6 +198,27 @@ async def test_a_thousand_are_looked_up_at_once_and_no_more(producer: Any, probl
     problem(answer, 422, "invalid_request", pointer="/addresses", says="at most 1000")
 
 
+async def test_each_that_is_asked_for_is_answered_in_the_order_of_asking(producer: Any) -> None:
+    """By its one form, however it is written and however often: there are no pages."""
+    await wrote(producer, opt_out())
+    asked = ["+14155550199", "+1 415 555 0123", PHONE, "ANN@example.org", MAIL, PHONE]
+    found = await looked_up(producer, *asked)
+    assert [(one["address"], one["blocked"]) for one in found] == [
+        ("+14155550199", False), (PHONE, True), (PHONE, True), (MAIL, False), (MAIL, False),
+        (PHONE, True),
+    ]  # fmt: skip
+
+
+async def test_every_bad_address_is_named(producer: Any, problem: Any) -> None:
+    many = [PHONE, "911", MAIL, "@", "", "+1", "x" * 4_301]
+    answer = await producer.post("/v1/suppressions/lookup", json={"addresses": many[:6]})
+    found = problem(answer, 422, "invalid_request", pointer="/addresses/4", says="")
+    pointers = [fault["pointer"] for fault in found["errors"]]
+    assert pointers == [f"/addresses/{n}" for n in (1, 3, 4, 5)]
+    answer = await producer.post("/v1/suppressions/lookup", json={"addresses": many})
+    problem(answer, 422, "invalid_request", pointer="/addresses/6", says="at most 4300")
+
+
 async def test_a_test_key_writes_and_reads_its_own(producer: Any, tester: Any) -> None:
     assert (await wrote(tester, opt_out()))["blocked"]
     assert [one["blocked"] for one in await looked_up(producer, PHONE)] == [False]
@@ -227,7 +248,56 @@ async def test_reading_and_writing_are_scopes_of_their_own(
     problem(answer, 403, "missing_scope", says=READ)
 
 
+LIMITS = {
+    "wording": 4_000,
+    "wording_version": 64,
+    "page": 2_048,
+    "user_agent": 512,
+    "campaign": 256,
+    "identity": 256,
+}
+
+
+@pytest.mark.parametrize(("name", "most"), LIMITS.items())
+async def test_what_is_as_long_as_it_may_be_is_kept_and_one_more_is_not(
+    producer: Any, problem: Any, database: Any, name: str, most: int
+) -> None:
+    for length in (1, most):
+        assert (await wrote(producer, record(**{name: "x" * length})))["added"]
+    for text, says in (("x" * (most + 1), f"at most {most} characters"), ("", "say something")):
+        answer = await producer.post("/v1/consents", json=record(**{name: text}))
+        problem(answer, 422, "invalid_request", pointer=f"/{name}", says=says)
+    assert await database.one("SELECT count(*) FROM consent_event") == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at": "1991-12-20T00:00:00Z"},
+        {"at": "1991-12-20T01:00:00+01:00"},
+        {"ip": "2001:db8::1"},
+        {"ip": None, "user_agent": None, "page": None, "campaign": None, "identity": None},
+        {"medium": "paper"},
+        {"wording": "Sí, envíenme ofertas 🎉"},
+        {"kind": "opt_out", "wording_version": None, "program": "default"},
+        {"phone": None, "email": "Ann@Example.ORG"},
+        {"phone": "+1 (415) 555-0123"},
+    ],
+    ids=str,
+)
+async def test_what_is_just_good_enough_is_kept(producer: Any, changes: dict[str, Any]) -> None:
+    found = await wrote(producer, record(**changes))
+    assert found["added"]
+    assert found["address"] in (PHONE, MAIL)
+
+
 BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"at": "1991-12-19T23:59:59Z"}, "/at", "must not be before 1991-12-20"),
+    ({"program": "x" * 64, "kind": "lift"}, "/program", "at most 63"),
+    ({"phone": "+1" + "4" * 31}, "/phone", "at most 32"),
+    ({"ip": "1" * 46}, "/ip", "at most 45"),
+    ({"campaign": "a\nb"}, "/campaign", "one line"),
+    ({"wording": 7}, "/wording", "string"),
     ({"phone": None}, "", "one of phone and email"),
     ({"email": MAIL}, "", "one of phone and email"),
     ({"phone": "4155550123"}, "/phone", "international"),

@@ -215,7 +215,7 @@ async def test_a_list_that_stopped_is_in_use_and_its_retry_goes_on_after_the_cla
 
     with monkeypatch.context() as patch:
         patch.setattr(unfinished, "advance", dies)
-        assert (await post(client, "k", asked)).status_code == 500
+        problem(await post(client, "k", asked), 500, "internal", retryable=True)
     assert await database.one("SELECT recovery_point FROM idempotency_key") == "recipients_1000"
     answer = await post(client, "k", asked)
     problem(answer, 409, "key_in_use", retryable=True)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from notifyq.entrypoints.api.problems import KINDS
 
 PHONE = "+14155550123"
 SOURCE = Path(notifyq.entrypoints.__file__).parent
+ASKED = re.compile(r'\d{3}, "(\w+)"')
 
 
 def validator(model: str) -> Draft202012Validator:
@@ -289,6 +291,23 @@ async def test_every_problem_is_in_the_docs_with_an_anchor_for_its_type(client: 
         assert path in answer.text
     for outside in ("<script", "http://", "https://", "//cdn", "@import"):
         assert outside not in answer.text
+
+
+def test_every_problem_is_asked_for_by_a_test_here() -> None:
+    """By `problem(answer, 409, "merged")`, which holds it against its route's description too."""
+    tests = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py")]
+    asked = {code for text in tests for code in ASKED.findall(text)}
+    assert KINDS.keys() <= asked
+
+
+def test_no_route_is_described_by_a_problem_that_is_none() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            for status, told in operation["responses"].items():
+                codes = re.findall(r"`(\w+)`: ", told["description"])
+                known = [KINDS[code].status for code in codes]
+                assert known == [int(status)] * len(known), (path, method)
+                assert codes or int(status) < 400, (path, method)
 
 
 def test_every_problem_that_is_raised_is_known_and_every_known_one_is_raised() -> None:

@@ -20,7 +20,7 @@ from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.encoded import EncodedRoute
 from notifyq.entrypoints.api.openapi import document
 from notifyq.entrypoints.api.recipients import READ, WRITE
-from notifyq.store import consents, db
+from notifyq.store import db, ledger
 from notifyq.store.db import Unknown
 from tests.entrypoints.conftest import application, bound_socket, on_a_port
 from tests.entrypoints.test_openapi import validator
@@ -425,27 +425,28 @@ async def test_two_that_are_merged_are_one_under_both_ids(api: Any, problem: Any
 
 
 async def test_an_opt_out_of_one_of_them_is_of_both(
-    api: Any, database_url: str, open_client: Any, key_of: Any
+    api: Any, database_url: str, database: Any, open_client: Any, key_of: Any
 ) -> None:
-    async with await db.connect(database_url, autocommit=True) as conn:
-        await consents.opt_out(
+    """In the mode of the key that merges: a test is about tests."""
+
+    async def work(conn: db.Conn) -> bool:
+        return await ledger.opt_out(
             conn, cell=0, brand="acme", channel=Channel.SMS, address=PHONE, actor="test",
             reason="STOP", event_id=uuid4(),
         )  # fmt: skip
 
-        async def says() -> list[bool]:
-            found = await consents.status(conn, cell=0, address=OTHER, brand="acme")
-            return [one.blocked for one in found]
-
-        for client, opted_out, blocked in (
-            (await open_client(key=await key_of(test=True)), [], []),
-            (api, ["sms"], [True]),
-        ):
-            await put(client, {"phones": [PHONE]}, at("a"))
-            await put(client, {"phones": [OTHER]}, at("b"))
-            answer = await client.post(at("b", "/merge"), json={"from": "a"})
-            assert answer.json()["opted_out"] == opted_out
-            assert await says() == blocked
+    async with await db.connect(database_url) as conn:
+        assert await db.transact(conn, work) == db.Committed(True)
+    says = "SELECT blocked FROM consent WHERE brand = 'acme' AND address_key = address_key(%s)"
+    for client, opted_out, blocked in (
+        (await open_client(key=await key_of(test=True)), [], []),
+        (api, ["sms"], [(True,)]),
+    ):
+        await put(client, {"phones": [PHONE]}, at("a"))
+        await put(client, {"phones": [OTHER]}, at("b"))
+        answer = await client.post(at("b", "/merge"), json={"from": "a"})
+        assert answer.json()["opted_out"] == opted_out
+        assert await database.rows(says, OTHER) == blocked
 
 
 @pytest.mark.parametrize(

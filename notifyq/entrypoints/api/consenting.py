@@ -5,7 +5,6 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from notifyq.domain.address import (
     EMAIL_LENGTH_MAX,
@@ -27,7 +26,7 @@ from notifyq.domain.consent_record import (
 )
 from notifyq.domain.model import Channel
 from notifyq.entrypoints.api.faults import faults_of, refused
-from notifyq.entrypoints.api.fields import Line, Strict, Text, Time, by, present
+from notifyq.entrypoints.api.fields import Line, Strict, Text, Time, by, present, ruled
 from notifyq.entrypoints.api.problems import Fault
 
 ADDRESSES_MAX = 1_000  # in one look-up
@@ -38,19 +37,19 @@ def _ip(text: str) -> str:
         return str(ip_address(text))
     except ValueError as error:
         rule = "must be an IPv4 or IPv6 address"
-        raise PydanticCustomError("ip", "{rule}", {"rule": rule}) from error
+        raise ruled(rule) from error
 
 
 def _says_something(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("blank", "{rule}", {"rule": "must say something"})
+        raise ruled("must say something")
     return text
 
 
 def _not_too_old(at: datetime) -> datetime:
     if at < EARLIEST:
         rule = f"must not be before {EARLIEST.date()}, when the law came that asks for consent"
-        raise PydanticCustomError("too_old", "{rule}", {"rule": rule})
+        raise ruled(rule)
     return at
 
 
@@ -144,18 +143,14 @@ class ConsentBody(RecordBody):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.phone is None) == (self.email is None):
-            raise _broken("needs one of phone and email, and not both")
+            raise ruled("needs one of phone and email, and not both")
         if self.kind != "opt_out" and self.wording_version is None:
-            raise _broken("wording_version is required: which words they agreed to")
+            raise ruled("wording_version is required: which words they agreed to")
         if self.kind == "consent" and self.program is not None:
-            raise _broken("consent is the brand's: leave program out, or send kind lift")
+            raise ruled("consent is the brand's: leave program out, or send kind lift")
         if self.lifts_opt_out and self.kind != "consent":
-            raise _broken("lifts_opt_out goes with kind consent; kind lift is one by itself")
+            raise ruled("lifts_opt_out goes with kind consent; kind lift is one by itself")
         return self
-
-
-def _broken(rule: str) -> PydanticCustomError:
-    return PydanticCustomError("record", "{rule}", {"rule": rule})
 
 
 class LookupBody(Strict):

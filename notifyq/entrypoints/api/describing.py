@@ -9,7 +9,10 @@ BODY_PROBLEMS = (
     "not_json", "unauthenticated", "missing_scope", "body_too_large", "unsupported_media_type",
     "invalid_request", "unavailable",
 )  # fmt: skip
-POST_PROBLEMS = (*BODY_PROBLEMS, "missing_idempotency_key", "key_in_use")
+POST_PROBLEMS = (
+    *BODY_PROBLEMS, "missing_idempotency_key", "invalid_idempotency_key", "key_in_use",
+    "replay_window_over", "key_reused", "no_sender", "no_route",
+)  # fmt: skip
 READ_PROBLEMS = ("unauthenticated", "missing_scope", "not_found", "unavailable")
 PAGE_PROBLEMS = (*READ_PROBLEMS, "invalid_request")
 TEXT, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 1}
@@ -40,14 +43,14 @@ def operation(name: str, summary: str) -> dict[str, Any]:
 
 
 def responses(good: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
-    """Return answers by status: the good ones, and the problems of those codes' statuses."""
+    """Return answers by status: the good ones, and the problems of those codes."""
     return {"responses": good | _problems(codes)}
 
 
 def _problems(codes: tuple[str, ...]) -> dict[str, Any]:
     by_status: dict[str, list[str]] = {}
     for code, kind in KINDS.items():
-        if any(kind.status == KINDS[asked].status for asked in codes):
+        if code in codes:
             by_status.setdefault(str(kind.status), []).append(f"`{code}`: {kind.title}.")
     return {
         status: answer_of(" ".join(lines), "ProblemAnswer", media="application/problem+json")
