@@ -48,6 +48,7 @@ auth_token = {{{{ env = "CRASH_TOKEN" }}}}
 [senders."{SENDER}"]
 provider = "main"
 brand = "acme"
+campaign = "C1"
 
 [categories."order.shipped"]
 class = "transactional"
