@@ -91,7 +91,7 @@ class Office:
         lines.append(f"timeout_s = {timeout_s}")
         if written.sender is not None:
             lines.append(f'[senders."{written.sender}"]')
-            lines += [f'provider = "{vendor}"', f'brand = "{BRAND}"']
+            lines += [f'provider = "{vendor}"', f'brand = "{BRAND}"', 'campaign = "C1"']
         path = stem.with_suffix(".toml")
         path.write_text("\n".join(lines), encoding="utf-8")
         return path
