@@ -122,14 +122,6 @@ def _due(
     category: Category, scope: str, known: Known, profile: Profile | None, at: datetime
 ) -> Due:
     """Return the delivery that a message of the category would be, without what it says."""
-    terms = Terms(
-        category=category.name,
-        hours=category.hours,
-        cap=category.cap,
-        is_marketing=category.message_class is MessageClass.MARKETING,
-        is_mandatory=category.is_mandatory,
-        is_separate=category.is_separate,
-    )
     return Due(
         delivery_id=UUID(int=0),
         attempts=0,
@@ -146,8 +138,19 @@ def _due(
         expires_at=at + timedelta(seconds=category.expires_in_s),
         not_before=None,
         cancel_requested=False,
-        terms=terms,
+        terms=_terms(category),
         profile=None if profile is None else pack(profile),
+    )
+
+
+def _terms(category: Category) -> Terms:
+    return Terms(
+        category=category.name,
+        hours=category.hours,
+        cap=category.cap,
+        is_marketing=category.message_class is MessageClass.MARKETING,
+        is_mandatory=category.is_mandatory,
+        is_separate=category.is_separate,
     )
 
 
