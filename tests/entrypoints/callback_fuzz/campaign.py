@@ -6,7 +6,7 @@ whose doing it is. What is expected comes from the judges alone, never from the 
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
@@ -38,6 +38,13 @@ BOUNCED = """
 SELECT d.id FROM delivery d JOIN consent c USING (cell, brand, channel, address_key)
  WHERE c.dead_at IS NOT NULL OR c.soft_bounces > 0
 """
+WORDS = """
+SELECT source, evidence::jsonb ->> 'provider', evidence::jsonb ->> 'provider_id',
+       evidence::jsonb ->> 'delivery_id'
+  FROM consent_event
+"""
+REPLIES = "SELECT id FROM delivery WHERE category = 'notifyq.reply'"
+REPLIED = ("notification", "delivery", "content", "job")  # a row each for each of our answers
 
 
 @dataclass
@@ -58,6 +65,10 @@ class Expected:
                 self._claim(name, claim)
         for one in what.written:
             self.inbound.setdefault((name, one.provider_id), one)
+
+    def receipts_of(self) -> set[str]:
+        """The references that anything was told of."""
+        return {reference for reference, *_ in self.receipts}
 
     def _claim(self, name: str, claim: Claim) -> None:
         self.receipts.add((claim.reference, name, claim.provider_id, claim.status))
@@ -210,18 +221,41 @@ class Campaign:
         bounced = set(await database.rows(BOUNCED))
         stray = bounced - {(of[text][0],) for text in wanted.undelivered}
         self.findings.effects += [f"bounced without a receipt: {one}" for one in stray]
-        self._count(await database.counts(), before)
+        told = {str(of[text][0]) for text in wanted.receipts_of()}
+        said = await database.rows(WORDS)
+        self.findings.effects += [
+            f"consent, nobody signed: {one}" for one in said if not self._was_signed(one, told)
+        ]
+        replies = len(await database.rows(REPLIES))
+        self._count(await database.counts(), before, words=len(said), replies=replies)
         return self.findings
+
+    def _was_signed(self, word: tuple[str, str, str, str], told: Collection[str]) -> bool:
+        """Whether an event of consent rests on a text, or on a receipt, that was signed."""
+        source, provider, provider_id, delivery_id = word
+        if source == "sms":
+            return (provider, provider_id) in self.expected.inbound
+        return delivery_id in told
 
     def _same(self, what: str, found: set[Any], wanted: set[Any]) -> None:
         self.findings.effects += [f"{what}, nobody signed: {one}" for one in found - wanted]
         self.findings.effects += [f"{what}, signed and not there: {one}" for one in wanted - found]
 
-    def _count(self, after: Mapping[str, int], before: Mapping[str, int]) -> None:
-        """Find tables that grew by more or less than the receipts; most must not grow at all."""
+    def _count(
+        self, after: Mapping[str, int], before: Mapping[str, int], *, words: int, replies: int
+    ) -> None:
+        """Find tables that grew by more or less than the receipts; most must not grow at all.
+
+        words: events of consent. replies: what we answered to texts, at most one to each.
+        """
         dead = list(self.expected.stages.values()).count(Stage.UNDELIVERED)
         grown = {"receipt": len(self.expected.receipts), "inbound": len(self.expected.inbound)}
         grown |= {"outbox": self.expected.events, "dead_letter": dead}
+        grown |= dict.fromkeys(REPLIED, replies)
+        written = len(self.expected.inbound)
+        if replies > written or after["consent"] - before["consent"] > written:
+            self.findings.effects.append(f"{replies} answers to {written} texts")
+        grown |= {"consent_event": words, "consent": after["consent"] - before["consent"]}
         for name in before:
             wanted = before[name] + grown.get(name, 0)
             if after[name] != wanted:
