@@ -71,10 +71,7 @@ def read_by(
     yield "expiry", (setting, f"it expires {category.expires_in_s} s later, at {_time(expires_at)}")
     yield "opt_out", (ledger, _opted_out(category, known))
     yield "consent", (ledger, _consented(category, known))
-    dead = "no provider calls it dead"
-    if known.dead is not None:
-        dead = f"dead since {_time(known.dead[0])}, code {known.dead[1]}"
-    yield "address", (consent, dead)
+    yield "address", (consent, _dead(known))
     yield "preference", _wish(setting, who, facts)
     yield "not_before", (_NEW, "due at once")
     quiet = who.profile is not None and who.profile.quiet is not None
@@ -118,6 +115,12 @@ def _consented(category: Category, known: Known) -> str:
     stands = standing(word.said for word in known.words)
     held = "; a text waits to be read" if stands.held else ""
     return f"written consent is {'' if stands.consented else 'not '}on record{held}"
+
+
+def _dead(known: Known) -> str:
+    if known.dead is None:
+        return "no provider calls it dead"
+    return f"dead since {_time(known.dead[0])}, code {known.dead[1]}"
 
 
 def _wish(setting: str, who: Wanting, facts: Facts) -> tuple[str, str]:
