@@ -234,6 +234,17 @@ async def test_the_preference_is_the_one_that_a_new_message_meets(
     assert step["preference"].verdict == ("pass" if category is CODE else "suppress")
 
 
+async def test_a_wait_for_the_hours_is_until_they_open_before_it_is_spread(hot: Conn) -> None:
+    shop = await h.open_shop(hot)
+    quiet = c.quiet_now()
+    await c.save(hot, shop, quiet=quiet, time_zone="Etc/UTC")
+    step = (await said(hot, question(shop))).decisive
+    assert step is not None
+    assert step.until is not None
+    assert (step.until.time(), step.until.utcoffset()) == (quiet.end, timedelta(0))
+    assert f"closed until {step.until:%Y-%m-%d %H:%M:%S}Z" in step.read
+
+
 async def test_what_waits_beyond_its_end_is_suppressed(hot: Conn) -> None:
     shop = await h.open_shop(hot)
     await CASES["quiet hours"].plant(hot, shop)
