@@ -12,7 +12,7 @@ from notifyq.domain.consent import Kind, scope_of
 from notifyq.domain.explaining import Answer
 from notifyq.domain.hours import Hours
 from notifyq.domain.model import Category, Channel
-from notifyq.domain.policy import RULES
+from notifyq.domain.policy import HOURS_GUARD_S, RULES
 from notifyq.domain.preferences import change
 from notifyq.domain.profile import DEFAULTS, KnownDevice
 from notifyq.domain.scheduling import SPREAD_S
@@ -241,7 +241,8 @@ async def test_a_wait_for_the_hours_is_until_they_open_before_it_is_spread(hot: 
     step = (await said(hot, question(shop))).decisive
     assert step is not None
     assert step.until is not None
-    assert (step.until.time(), step.until.utcoffset()) == (quiet.end, timedelta(0))
+    ends = step.until - timedelta(seconds=HOURS_GUARD_S)
+    assert (ends.time(), ends.utcoffset()) == (quiet.end, timedelta(0))
     assert f"closed until {step.until:%Y-%m-%d %H:%M:%S}Z" in step.read
 
 
