@@ -17,14 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from notifyq.domain.ids import BadId, read_reference
 from notifyq.domain.model import Inbound, Receipt
-from notifyq.domain.provider import (
-    BadCallback,
-    BadSignature,
-    Callback,
-    Reading,
-    Reported,
-    Unverified,
-)
+from notifyq.domain.provider import BadCallback, BadSignature, Callback, Reading, Reported
 from notifyq.providers.answers import read_object
 from notifyq.providers.sinch.answer import ID
 from notifyq.providers.sinch.report import RANKS, bounce_of, read_code, read_time
@@ -32,8 +25,6 @@ from notifyq.providers.sinch.report import RANKS, bounce_of, read_code, read_tim
 # Sinch repeats for 81,920 s after the first try; the repeats may be signed as the first was.
 SIGNED_S_AGO_MAX = 86_400
 SIGNED_S_AHEAD_MAX = 300
-# Sinch gives a 4xx up, and tells a 5xx again for 22 hours: time enough to set a clock right.
-AHEAD = "signed in the future: our clock is behind, or theirs ahead"
 
 _SIGNATURE = "x-sinch-webhook-signature"
 _SECONDS, _MILLISECONDS = re.compile(r"[0-9]{10}"), re.compile(r"[0-9]{13}")
@@ -49,7 +40,7 @@ def read_callback(secret: bytes | None, callback: Callback, now: datetime) -> Re
     """
     distrust = _distrust(secret, callback, now)
     if distrust is not None:
-        return Unverified(distrust) if distrust == AHEAD else BadSignature(distrust)
+        return BadSignature(distrust)
     body = read_object(callback.body)
     match body.get("type"):
         case "recipient_delivery_report_sms":
@@ -82,9 +73,9 @@ def _distrust(secret: bytes | None, callback: Callback, now: datetime) -> str | 
     if signed_at is None:
         return "signed at a time that is unreadable"
     ago = now - signed_at
-    if ago < timedelta(seconds=-SIGNED_S_AHEAD_MAX):
-        return AHEAD
-    return "signed too long ago" if ago > timedelta(seconds=SIGNED_S_AGO_MAX) else None
+    if not timedelta(seconds=-SIGNED_S_AHEAD_MAX) <= ago <= timedelta(seconds=SIGNED_S_AGO_MAX):
+        return "signed too long ago, or in the future"
+    return None
 
 
 def _signed_at(text: str) -> datetime | None:
