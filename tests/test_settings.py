@@ -481,10 +481,17 @@ def test_no_provider_may_take_the_name_of_the_sandbox(tmp_path: Path) -> None:
 def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     text = PROVIDER.replace('env = "TOKEN"', f'file = "{secret}"')
-    for written, revealed in [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("a\nb\n\n", "a\nb\n")]:
+    for written, revealed in [("s3cret", "s3cret"), ("s3cret\n", "s3cret")]:
         secret.write_text(written, encoding="utf-8")
         main = twilio(read(tmp_path, text, {}).providers["main"])
         assert reveal(main.auth_token, {}) == revealed
+
+
+@pytest.mark.parametrize("wrong", ["zq\n", " zq", "zq ", "z\0q", "z\nq", "z\tq", "z\u00e9q"])
+def test_a_secret_that_no_header_takes_is_refused_at_start(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(BadSettings, match=r"main\.auth_token: the secret has a") as refused:
+        read(tmp_path, PROVIDER, {"TOKEN": wrong})
+    assert wrong not in str(refused.value)
 
 
 def test_a_secret_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path) -> None:

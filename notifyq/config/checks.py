@@ -20,6 +20,10 @@ from notifyq.domain.model import Channel
 _NAME: TypeAdapter[str] = TypeAdapter(Word)
 _SECRET: TypeAdapter[Secret] = TypeAdapter(Secret)
 _SECRETS_BY_NAME = ("shared_keys",)  # tables of secrets
+# Keys of several lines. All others travel in one line of a header, where a stray line break would
+# make every send fail; SMTP's password may be in any script.
+_OF_LINES = ("private_key", "service_account", "webhook_public_key")
+_OF_ANY_SCRIPT = ("password",)
 
 Tables = Mapping[str, Any]
 
@@ -43,13 +47,21 @@ def secret_faults(
         by_name = held if field in _SECRETS_BY_NAME and isinstance(held, dict) else {"": held}
         for name, secret in by_name.items():
             at = f"{where}.{field}.{name}".removesuffix(".")
-            yield from _secret_faults(at, secret, environ)
+            yield from _secret_faults(at, secret, environ, field=field)
 
 
-def _secret_faults(where: str, held: object, environ: Mapping[str, str]) -> Iterator[str]:
+def _secret_faults(
+    where: str, held: object, environ: Mapping[str, str], *, field: str
+) -> Iterator[str]:
     try:
-        if held is not None and not _SECRET.validate_python(held).reveal(environ):
+        secret = "-" if held is None else _SECRET.validate_python(held).reveal(environ)
+        if not secret:
             yield f"{where}: the secret is empty"
+        elif field not in _OF_LINES and (secret != secret.strip() or not secret.isprintable()):
+            rule = "a line break, a blank at an end or a control character: write it without"
+            yield f"{where}: the secret has {rule}"
+        elif field not in (*_OF_LINES, *_OF_ANY_SCRIPT) and not secret.isascii():
+            yield f"{where}: the secret has a character that is not ASCII: write it as it was given"
     except ValidationError:
         pass  # no secret: named before
     except KeyError as error:

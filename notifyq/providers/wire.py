@@ -107,7 +107,8 @@ class Wire(httpx.AsyncBaseTransport):
             async with asyncio.timeout(timeout_s):
                 return await self._answer(request, once)
         # TimeoutError is an OSError; UnicodeError is what looking up an impossible name raises.
-        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+        # ValueError: a header that cannot be written.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             code = _code(error)
             return Lost(code) if once.begun else NeverLeft(code)
         finally:
@@ -213,6 +214,8 @@ def _code(error: Exception) -> str:
             return "timeout"
         case aiohttp.ClientConnectorDNSError() | UnicodeError():
             return "no_such_host"
+        case ValueError():
+            return "bad_header"
         case aiohttp.ClientSSLError():
             return "tls"
         case aiohttp.ServerDisconnectedError():

@@ -187,7 +187,28 @@ def test_the_table_here_and_the_clients_have_the_same_reasons() -> None:
     assert [reason.lower() for reason in REASONS] == list(DROPPED)
 
 
-@pytest.mark.parametrize("reason", ["Something new", "", None, 7, ["Invalid"]])
+@pytest.mark.parametrize(
+    ("changes", "bounce"),
+    [
+        ({"type": "bounce", "status": "5.1.1"}, Bounce.DEAD),
+        ({"type": "bounce", "status": None}, Bounce.DEAD),
+        ({"type": "bounce", "status": "4.2.2"}, Bounce.SOFT),
+        ({"type": "bounce", "status": "5.7.1", "bounce_classification": "Reputation"}, Bounce.OURS),
+        ({"type": "expired", "status": "4.2.2"}, Bounce.SOFT),
+        ({"type": None, "status": "5.1.1"}, Bounce.SOFT),
+        ({"type": "blocked", "status": "5.7.1"}, Bounce.OURS),
+        ({"type": "blocked", "status": "5.4.4"}, Bounce.SOFT),
+    ],
+)
+async def test_only_a_hard_bounce_that_is_the_address_own_gives_it_up(
+    changes: dict[str, Any], bounce: Bounce
+) -> None:
+    assert (await receipt_of(event("bounce", **changes))).bounce is bounce
+
+
+@pytest.mark.parametrize(
+    "reason", ["Something new", "", None, 7, ["Invalid"], "Invalid From address", "Invalidated"]
+)
 async def test_what_is_dropped_for_another_reason_says_nothing_of_the_address(
     reason: object,
 ) -> None:

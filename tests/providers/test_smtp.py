@@ -342,6 +342,33 @@ REPLIES: dict[str, tuple[Stage, str, Outcome]] = {
         "553 5.7.1 <a@b.c>: Sender address rejected: not owned by user x",
         Misconfigured("553 5.7.1"),
     ),
+    "sender's address at RCPT, Exim": (
+        Stage.RCPT,
+        "550 Verification failed for <us@x.y> Unrouteable address Sender verify failed",
+        Misconfigured("550"),
+    ),
+    "sender's address at RCPT, qmail": (
+        Stage.RCPT,
+        "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)",
+        Misconfigured("553 5.7.1"),
+    ),
+    "relaying, qmail": (
+        Stage.RCPT,
+        "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+        Misconfigured("553 5.7.1"),
+    ),
+    "relaying, Exchange": (Stage.RCPT, "550 5.7.1 Unable to relay", Misconfigured("550 5.7.1")),
+    "relaying, anybody's": (Stage.RCPT, "551 we do not relay", Misconfigured("551")),
+    "our address on a list": (
+        Stage.RCPT,
+        "550 Requested action not taken: mailbox unavailable. IP address is blacklisted",
+        Misconfigured("550"),
+    ),
+    "a mailbox that gets too much, Gmail": (
+        Stage.RCPT,
+        "550 5.2.1 The user you are trying to contact is receiving mail at a rate that ...",
+        Unavailable("550 5.2.1"),
+    ),
     "sender's domain at RCPT, Postfix": (
         Stage.RCPT,
         "550 5.1.2 <a@b.c>: Sender address rejected: Domain not found",
@@ -391,7 +418,7 @@ async def test_a_reply_over_the_wire_means_the_same_and_is_definite(stage: str, 
 
 EXPECTED_DETAILS = {
     **dict.fromkeys(("1.1", "1.2", "1.3", "1.6", "1.10", "2.1", "6.7"), Refused),
-    **dict.fromkeys(("1.7", "1.8", "7.27"), Misconfigured),
+    **dict.fromkeys(("1.7", "1.8", "7.27", "7.54", "7.60"), Misconfigured),
     "2.2": Unavailable,
     **dict.fromkeys((f"7.{n}" for n in (*range(8, 15), *range(20, 27))), Misconfigured),
 }
@@ -403,6 +430,27 @@ def test_each_enhanced_code_means_what_the_table_says(detail: str, stage: Stage)
     found = read_answer(stage, Reply(550, (f"5.{detail} x",)), "id")
     assert type(found) is EXPECTED_DETAILS[detail]
     assert not isinstance(found, Refused) or found.refusal is ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("reply", "for_good"),
+    [
+        ("550 5.1.1 no such user", True),
+        ("550 no such user here", True),
+        ("553 unknown user", True),
+        ("556 the domain takes no mail", True),
+        ("550 5.2.1 mailbox disabled", False),
+        ("501 Syntax error in parameters or arguments", False),
+        ("551 moved", False),
+        ("553 name", False),
+    ],
+)
+def test_an_address_is_given_up_only_if_the_reply_says_that_nobody_has_it(
+    reply: str, for_good: bool
+) -> None:
+    found = read_answer(Stage.RCPT, Reply(int(reply[:3]), (reply[4:],)), "id")
+    assert isinstance(found, Refused)
+    assert (found.refusal, found.for_good) == (ADDRESS, for_good)
 
 
 def test_the_tables_here_and_the_clients_have_the_same_rows() -> None:

@@ -74,7 +74,7 @@ def read_answer(answer: Answer) -> Outcome:
         return _throttled(named, answer)
     meaning = _meaning(error, code, status)
     if isinstance(meaning, Refusal):
-        return Refused(meaning, named, for_good=code not in OR_OURS)
+        return Refused(meaning, named, for_good=named not in OR_OURS)
     return _throttled(named, answer) if meaning is Throttled else meaning(named)
 
 

@@ -132,8 +132,9 @@ def _read_event(event: Mapping[str, object]) -> Receipt | None:
         return None
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         return None
-    # A blocked one may be followed by a bounce of the same mail: two receipts, not one.
-    status = "blocked" if kind == "bounce" and event.get("type") == "blocked" else kind
+    # A blocked one may be followed by a bounce of the same mail: two receipts, not one. Any other
+    # type, `expired` say, is no hard bounce either.
+    status = "blocked" if kind == "bounce" and event.get("type") != "bounce" else kind
     return Receipt(
         reference=reference,
         provider_id=message_id(event.get("sg_message_id")) or UNNAMED,
@@ -148,14 +149,28 @@ def _read_event(event: Mapping[str, object]) -> Receipt | None:
 def _bounce(status: str, event: Mapping[str, object]) -> Bounce | None:
     if status in OPTS_OUT:
         return Bounce.OPTED_OUT
-    if status == "bounce":
-        return Bounce.DEAD
-    if status == "blocked":
-        return BLOCKED.get(_lower(event, "bounce_classification"), Bounce.SOFT)
+    if status in ("bounce", "blocked"):
+        return _bounced(status, event)
     if status == "dropped":
         reason = _lower(event, "reason")
-        return next((why for text, why in DROPPED.items() if reason.startswith(text)), None)
+        known = (why for text, why in DROPPED.items() if _is_about(reason, text))
+        return next(known, None)
     return None
+
+
+def _bounced(status: str, event: Mapping[str, object]) -> Bounce:
+    """Say what a bounce says of the address: a temporary code, or our fault, does not end it."""
+    classified = BLOCKED.get(_lower(event, "bounce_classification"))
+    if classified is not None:
+        return classified
+    if status == "bounce":
+        return Bounce.SOFT if _lower(event, "status").startswith("4") else Bounce.DEAD
+    return Bounce.OURS if _lower(event, "status").startswith("5.7.") else Bounce.SOFT
+
+
+def _is_about(reason: str, text: str) -> bool:
+    """Whether a reason begins so; "invalid" alone is the address, "Invalid From address" is not."""
+    return reason.startswith(text) and (text != "invalid" or reason[len(text) :][:2] in ("", " ("))
 
 
 def _code(event: Mapping[str, object]) -> str | None:

@@ -36,7 +36,7 @@ ANSWERS: Mapping[str, Refusal | type[Misconfigured]] = {
 }
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_SPEAKS_OF_RECIPIENT = re.compile(r"recipient|['\"`]to['\"`\[]|\bto\[", re.IGNORECASE)
+_SPEAKS_OF_RECIPIENT = re.compile(r"(?<![_a-z])recipient|['\"`]to['\"`\[]|\bto\[", re.IGNORECASE)
 
 
 def name_of(body: Mapping[str, object], status: int) -> str:
@@ -76,11 +76,11 @@ def _is_sinchs(body: Mapping[str, object]) -> bool:
 
 def _malformed(text: str, message: Message) -> Refused | Misconfigured:
     """Say whose format is wrong, as far as the text tells: the recipient's, ours, or the rest."""
-    if message.to.lstrip("+") in text:
-        return Refused(Refusal.ADDRESS, MALFORMED)
     sender = re.escape(message.sender.address.lstrip("+"))
     if re.search(rf"(?<![A-Za-z0-9]){sender}(?![A-Za-z0-9])", text):
         return Misconfigured(MALFORMED)
-    if _SPEAKS_OF_RECIPIENT.search(text):
+    if message.to.lstrip("+") in text:
         return Refused(Refusal.ADDRESS, MALFORMED)
+    if _SPEAKS_OF_RECIPIENT.search(text):  # words alone may be of another field, one of ours
+        return Refused(Refusal.ADDRESS, MALFORMED, for_good=False)
     return Refused(Refusal.CONTENT, MALFORMED)

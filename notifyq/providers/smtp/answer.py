@@ -42,16 +42,22 @@ DETAILS: Mapping[str, Meaning] = {
     **dict.fromkeys(("7.8", "7.9", "7.10", "7.11", "7.12", "7.13", "7.14"), Misconfigured),
     **dict.fromkeys(("7.20", "7.21", "7.22", "7.23", "7.24", "7.25", "7.26"), Misconfigured),
     "7.27": Misconfigured,  # the sender's domain takes no mail
+    **dict.fromkeys(("7.54", "7.60"), Misconfigured),  # Exchange: no relaying, not as this sender
 }
 
+# Gmail says 5.2.1 of a mailbox that gets too much at once, Exchange of one that takes no mail from
+# us: such a refusal gives no address up.
+NOT_FOR_GOOD = "2.1"
+
 # Codes without an enhanced one, at RCPT. A bare 550 is "not found, no access, or policy reasons":
-# only words can tell.
+# only words can tell. Nor do 501, 551 and 553 say whose address, or for how long, without words.
 AT_RCPT: Mapping[int, Meaning] = {
     **dict.fromkeys((501, 551, 553, 556), _ADDRESS),
     552: Unavailable,  # the mailbox is full
 }
 NO_MAILBOX = re.compile(
-    r"(user|recipient|mailbox|address) (is )?(unknown|unavailable|not found)"
+    r"(user|recipient|address) (is )?(unknown|unavailable|not found)"
+    r"|mailbox (is )?(unknown|not found)"  # "mailbox unavailable" is RFC 5321's text of every 550
     r"|(unknown|no such|invalid) (user|recipient|mailbox|address)|unrouteable address"
 )
 
@@ -62,6 +68,12 @@ WORDS: Mapping[str, tuple[range, Meaning]] = {
     r"daily (message quota|user sending (limit|quota))": (range(400, 600), Throttled),  # SES, Gmail
     r"too many (concurrent )?(smtp )?connections": (_4XX, Throttled),  # SES, Postfix
     r"too much mail|rate limit": (_4XX, Throttled),  # Postfix
+    r"receiving (e-?)?mail (at a rate|too quickly)": (range(400, 600), Unavailable),  # Gmail
+    # Exim about our sender, qmail about our sender and its relaying: they say so at RCPT too, and
+    # Exim with "Unrouteable address" or "No such user" in the lines before.
+    r"sender verify failed|verification failed for|envelope sender": (_5XX, Misconfigured),
+    r"badmailfrom|rcpthosts|(not|n't|unable to) relay": (_5XX, Misconfigured),
+    r"black ?list|block ?list|blocked using": (_5XX, Misconfigured),  # our address is on one
     r"recipient address rejected: access denied": (_5XX, _CONTENT),  # Postfix: this recipient's
     r"sender (address )?rejected": (_5XX, Misconfigured),  # Postfix says so at RCPT
     r"relay(ing)? (access )?(denied|not (permitted|allowed))": (_5XX, Misconfigured),
@@ -94,7 +106,7 @@ def read_answer(stage: Stage, reply: Reply, message_id: str) -> Outcome:
         return odd(reply.name)
     meaning = _meaning(stage, reply)
     if isinstance(meaning, Refusal):
-        return Refused(meaning, reply.name)
+        return Refused(meaning, reply.name, for_good=_is_for_good(reply))
     if meaning is Unavailable:
         return Unavailable(reply.name, GREYLISTED_S if _is_greylisted(stage, reply) else None)
     return Throttled(reply.name) if meaning is Throttled else Misconfigured(reply.name)
@@ -119,6 +131,13 @@ def _meaning(stage: Stage, reply: Reply) -> Meaning:
     if reply.code == 550 and NO_MAILBOX.search(text):
         return _ADDRESS
     return AT_RCPT.get(reply.code, _CONTENT)
+
+
+def _is_for_good(reply: Reply) -> bool:
+    """Whether the reply says that nobody has the address, not only that it gets nothing now."""
+    if reply.detail is not None:
+        return reply.detail != NOT_FOR_GOOD
+    return reply.code == 556 or NO_MAILBOX.search(reply.text.lower()) is not None
 
 
 def _is_greylisted(stage: Stage, reply: Reply) -> bool:

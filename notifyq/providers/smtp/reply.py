@@ -13,6 +13,8 @@ LINES_MAX = 100  # of one reply; an EHLO has about fifteen
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.([0-9]{1,3}\.[0-9]{1,3})(?:\s|$)")  # RFC 3463, at the beginning
 
+_AT_END = re.compile(r"\(#([245])\.([0-9]{1,3}\.[0-9]{1,3})\)\s*$")  # qmail's way
+
 
 class NotSmtp(ValueError):
     """What was received is no reply."""
@@ -33,7 +35,7 @@ class Reply:
     @property
     def detail(self) -> str | None:
         """Subject and detail of the enhanced status code, "1.1" of 5.1.1; None without one."""
-        found = _ENHANCED.match(self.lines[-1])
+        found = _ENHANCED.match(self.lines[-1]) or _AT_END.search(self.lines[-1])
         return found[2] if found and int(found[1]) == self.code // 100 else None
 
     @property

@@ -138,7 +138,7 @@ def _claim(event: object) -> Claim | None:
     if not isinstance(kind, str) or kind not in STAGES or not isinstance(reference, str):
         return None
     named = mail.split(".")[0] if isinstance(mail, str) else ""
-    status = "blocked" if kind == "bounce" and event.get("type") == "blocked" else kind
+    status = "blocked" if kind == "bounce" and event.get("type") != "bounce" else kind
     provider_id = named if _ID.fullmatch(named) else "unnamed"
     return Claim(reference, provider_id, status, STAGES[kind])
 
