@@ -9,6 +9,7 @@ may have done: nobody is told "never sent" of a message that may have arrived.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
 from notifyq.domain.states import (
@@ -53,7 +54,8 @@ class Others:
 NO_OTHERS = Others()
 # What says of an attempt, or of its delivery, that nothing reached anybody by it.
 _ENDS = frozenset({Event.GIVE_UP, Event.SUPPRESS, Event.EXPIRE, Event.CANCEL, Event.BOUNCE})
-_GOES_ON = frozenset({Event.RETRY, Event.LOSE_ANSWER})
+_GOES_ON = frozenset({Event.RETRY, Event.PARK, Event.LOSE_ANSWER})
+_IN_VAIN = (Event.BOUNCE, Event.PARK)
 _DOUBTFUL = (AttemptOutcome.OPEN, AttemptOutcome.IN_DOUBT)
 
 
@@ -91,34 +93,48 @@ def event_of(rank: int) -> Event:
     return Event.BOUNCE if rank == RANK_UNDELIVERED else Event.ACCEPT
 
 
+def told(rank: int, may_go_at: datetime | None) -> Event:
+    """Say what a provider tells of a message. may_go_at: when one that was capped is due again."""
+    event = event_of(rank)
+    return Event.PARK if event is Event.BOUNCE and may_go_at is not None else event
+
+
 def weigh(
     outcome: AttemptOutcome, state: State, event: Event, others: Others = NO_OTHERS
 ) -> Bearing:
     """Say what evidence changes, for an attempt and its delivery as they stand.
 
-    event: ACCEPT (the provider has it), DELIVER or BOUNCE. An attempt that was closed as not
+    event: ACCEPT (the provider has it), DELIVER, BOUNCE or PARK. An attempt that was closed as not
     carried out, or abandoned, stays closed, for another may have begun since. But its message is
     with the provider: a retry that still waits is taken back, and a doubt about a later attempt is
-    over as far as the delivery goes. A bounce ends the delivery only beside `others` that cannot
-    have arrived.
+    over as far as the delivery goes. A bounce ends the delivery, or parks it, only beside `others`
+    that cannot have arrived.
     """
+    if outcome is AttemptOutcome.BOUNCED and event is Event.ACCEPT:
+        return Bearing(None, None)  # it was taken before it bounced: the answer was overtaken
     moving = _moving(state, event, others)
     moves = moving is not None and (state, moving) in DELIVERY
     corrects = outcome is AttemptOutcome.BOUNCED and state is State.UNDELIVERED
     if outcome in LIVE or corrects:
-        proven = AttemptOutcome.BOUNCED if event is Event.BOUNCE else AttemptOutcome.ACCEPTED
-        return Bearing(
-            proven if may_become(outcome, proven) else None,
-            moving if moves else None,
-        )
+        return Bearing(_proven(outcome, event), moving if moves else None)
+    if state is State.PENDING and moving is Event.PARK:
+        return Bearing(None, None, late=True)  # the job that there is may be sent
     if state is State.PENDING:
         return Bearing(None, moving, late=True, takes_job=moves)
     moves = moves and state in (State.SENT, State.IN_DOUBT, State.UNKNOWN)
     return Bearing(None, moving if moves else None, late=True)
 
 
+def _proven(outcome: AttemptOutcome, event: Event) -> AttemptOutcome | None:
+    """Return what evidence makes of an attempt; None: it stays."""
+    proven = AttemptOutcome.BOUNCED if event in _IN_VAIN else AttemptOutcome.ACCEPTED
+    return proven if may_become(outcome, proven) else None
+
+
 def _moving(state: State, event: Event, others: Others) -> Event | None:
     """Say what evidence comes to for its delivery; None: it stays."""
+    if event is Event.PARK and (state, event) not in DELIVERY:
+        event = Event.BOUNCE
     found = beside(event, others)
     if found is None and state is State.SENT and others.doubtful and not others.accepted:
         # What ended the doubt about the other one has come to nothing, and nobody looks any more.

@@ -22,6 +22,7 @@ REASONS: dict[Reason, str] = {
     Reason.RETRY_UNAVAILABLE: "the provider could not; it is tried again",
     Reason.RETRY_NOT_SENT: "nothing left this machine; it is tried again",
     Reason.RETRY_MISCONFIGURED: "credentials or sender are refused; tried again until it expires",
+    Reason.VENDOR_CAP: "the vendor's cap for the day is reached; it waits for the next day",
     Reason.RESENT: "its answer was lost; its category asks to send it again",
     Reason.REDRIVEN: "a dead letter that somebody made due again",
     Reason.NOT_CARRIED_OUT: "in doubt, until somebody showed that it was not carried out",

@@ -116,6 +116,7 @@ class Receipt:
     code: str | None
     bounce: Bounce | None = None
     at: datetime | None = None  # when it happened, by the provider's clock, where it says so
+    cap_zone: str | None = None  # a daily cap was used up; at midnight there it begins anew
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,14 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
+class Capped:
+    """Definitely not carried out: what we may send in a day is used up. Does not use up a try."""
+
+    code: str
+    zone: str  # at midnight there it begins anew
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """Definitely not carried out: the provider says that it cannot now."""
 
@@ -74,4 +82,4 @@ class InDoubt:
     code: str
 
 
-Outcome = Accepted | Refused | Throttled | Unavailable | NotSent | Misconfigured | InDoubt
+Outcome = Accepted | Refused | Throttled | Capped | Unavailable | NotSent | Misconfigured | InDoubt

@@ -75,6 +75,7 @@ class Sighting:
     rank: int  # as of a Receipt
     code: str | None
     reference: str | None = None  # where the provider's list gives back what was planted
+    cap_zone: str | None = None  # as of a Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ What is said here is looked at again before each send (policy.py): wishes change
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from hashlib import sha256
 
 from notifyq.domain.hours import Closed, Hours, Whereabouts, look
 from notifyq.domain.states import Reason
+from notifyq.domain.zones import local_instant, zone
 
 # Everybody's window opens on the hour. What waited for it is spread over so many seconds.
 SPREAD_S = 600
@@ -51,6 +52,20 @@ def schedule(
     if found.until is None or found.until >= expires_at:
         return Schedule(None, reason, suppressed=True)
     return Schedule(spread(found.until, expires_at, who), reason)
+
+
+def after_midnight(
+    since: datetime, place: str | None, expires_at: datetime, who: bytes
+) -> datetime | None:
+    """Return an instant soon after the midnight in a time zone that follows `since`.
+
+    None: it would have expired by then, or there is no zone. who: spreads what opens at one time.
+    """
+    if place is None:
+        return None
+    tomorrow = since.astimezone(zone(place)).date() + timedelta(days=1)
+    midnight = local_instant(tomorrow, time.min, place)
+    return spread(midnight, expires_at, who) if midnight < expires_at else None
 
 
 def spread(opens: datetime, expires_at: datetime, who: bytes) -> datetime:

@@ -33,6 +33,7 @@ class Event(StrEnum):
     ACCEPT = "accept"  # the provider took it, or evidence says that it did
     LOSE_ANSWER = "lose_answer"  # it may have been carried out
     RETRY = "retry"  # definitely not carried out, and worth another try
+    PARK = "park"  # taken, and not delivered: the vendor's daily cap was used up
     RESEND = "resend"  # `at_least_once`: the attempt in doubt was abandoned, another one begins
     GIVE_UP = "give_up"  # definitely not carried out, and not worth one
     SUPPRESS = "suppress"
@@ -54,6 +55,7 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.PENDING, E.ACCEPT): S.SENT,
     (S.PENDING, E.LOSE_ANSWER): S.IN_DOUBT,
     (S.PENDING, E.RETRY): S.PENDING,
+    (S.PENDING, E.PARK): S.PENDING,
     (S.PENDING, E.GIVE_UP): S.DEAD,
     (S.PENDING, E.SUPPRESS): S.SUPPRESSED,
     (S.PENDING, E.EXPIRE): S.EXPIRED,
@@ -67,6 +69,7 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.IN_DOUBT, E.BOUNCE): S.UNDELIVERED,
     # the worker's own answer, come after its lease: definite, so the doubt is over
     (S.IN_DOUBT, E.RETRY): S.PENDING,
+    (S.IN_DOUBT, E.PARK): S.PENDING,
     (S.IN_DOUBT, E.GIVE_UP): S.DEAD,
     (S.IN_DOUBT, E.SUPPRESS): S.SUPPRESSED,
     (S.IN_DOUBT, E.EXPIRE): S.EXPIRED,
@@ -75,6 +78,8 @@ DELIVERY: dict[tuple[State, Event], State] = {
     (S.IN_DOUBT, E.RESEND): S.PENDING,
     (S.IN_DOUBT, E.REFUTE): S.PENDING,
     (S.IN_DOUBT, E.WINDOW_OVER): S.UNKNOWN,
+    # what rests as unknown is not parked: whoever asked for it may have acted on that
+    (S.SENT, E.PARK): S.PENDING,
     (S.SENT, E.DELIVER): S.DELIVERED,
     (S.SENT, E.BOUNCE): S.UNDELIVERED,
     (S.SENT, E.END_IN_DOUBT): S.UNKNOWN,
@@ -136,6 +141,7 @@ class Reason(StrEnum):
     RETRY_UNAVAILABLE = "retry_unavailable"
     RETRY_NOT_SENT = "retry_not_sent"
     RETRY_MISCONFIGURED = "retry_misconfigured"
+    VENDOR_CAP = "vendor_cap"
     RESENT = "resent"
     REDRIVEN = "redriven"
     NOT_CARRIED_OUT = "not_carried_out"

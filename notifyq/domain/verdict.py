@@ -1,11 +1,13 @@
 """From a provider's answer to what becomes of the attempt and of its delivery. Pure."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import assert_never
 
 from notifyq.domain import retry
 from notifyq.domain.outcome import (
     Accepted,
+    Capped,
     InDoubt,
     Misconfigured,
     NotSent,
@@ -32,13 +34,19 @@ class Verdict:
 
 
 def judge(
-    outcome: Outcome, tries: int, *, attempts: int, remaining_s: float, jitter: float
+    outcome: Outcome,
+    tries: int,
+    *,
+    attempts: int,
+    remaining_s: float,
+    jitter: float,
+    lifts_in_s: float = inf,
 ) -> Verdict:
     """Say what an answer means for the delivery.
 
     attempts: begun so far, this one included; tries: those of them that count. remaining_s:
     time to the delivery's expiry; a retry that would come later is not made, the delivery
-    expires. jitter: [0, 1).
+    expires. jitter: [0, 1). lifts_in_s: until what is capped may go; inf: not while it counts.
     """
     match outcome:
         case Accepted(provider_id):
@@ -46,12 +54,10 @@ def judge(
         case InDoubt(code):
             return Verdict(AttemptOutcome.IN_DOUBT, Event.LOSE_ANSWER, Reason.ANSWER_LOST, code)
         case Refused(refusal, code):
-            event, reason = _REFUSALS[refusal]
-            return Verdict(AttemptOutcome.REFUSED, event, reason, code)
-        case Throttled() | Unavailable() | NotSent() | Misconfigured():
-            return _again(outcome, tries, remaining_s, _wait(outcome, tries, attempts, jitter))
+            return Verdict(AttemptOutcome.REFUSED, *_REFUSALS[refusal], code)
         case _:
-            assert_never(outcome)
+            waiting = _wait(outcome, tries, attempts, jitter, lifts_in_s)
+            return _again(outcome, tries, remaining_s, waiting)
 
 
 _REFUSALS = {
@@ -62,14 +68,14 @@ _REFUSALS = {
 
 
 def _again(
-    outcome: Throttled | Unavailable | NotSent | Misconfigured,
+    outcome: Throttled | Capped | Unavailable | NotSent | Misconfigured,
     tries: int,
     remaining_s: float,
     waiting: tuple[AttemptOutcome, Reason, float],
 ) -> Verdict:
     word, reason, wait_s = waiting
-    # Being throttled, or kept waiting by our own settings, says nothing about the message: only
-    # tries that the provider answered as unavailable, or that never left, are counted.
+    # Being throttled, capped, or kept waiting by our own settings, says nothing about the message:
+    # only tries that the provider answered as unavailable, or that never left, are counted.
     counts = isinstance(outcome, Unavailable | NotSent)
     if counts and tries >= retry.TRIES_MAX:
         return Verdict(word, Event.GIVE_UP, Reason.RETRIES_EXHAUSTED, outcome.code)
@@ -80,15 +86,18 @@ def _again(
 
 
 def _wait(
-    outcome: Throttled | Unavailable | NotSent | Misconfigured,
+    outcome: Throttled | Capped | Unavailable | NotSent | Misconfigured,
     tries: int,
     attempts: int,
     jitter: float,
+    lifts_in_s: float,
 ) -> tuple[AttemptOutcome, Reason, float]:
     match outcome:
         case Throttled(_, asked_s):
             wait_s = retry.obeying(asked_s, retry.throttled_s(attempts), jitter=jitter)
             return AttemptOutcome.THROTTLED, Reason.RETRY_THROTTLED, wait_s
+        case Capped():
+            return AttemptOutcome.THROTTLED, Reason.VENDOR_CAP, lifts_in_s
         case Unavailable(_, asked_s):
             floor_s = retry.backoff_s(max(tries, 1), jitter=jitter)
             wait_s = retry.obeying(asked_s, floor_s, jitter=jitter)

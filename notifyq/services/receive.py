@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from notifyq.domain.evidence import Bearing, event_of, weigh
+from notifyq.domain.evidence import Bearing, told, weigh
 from notifyq.domain.ids import BadId, read_reference
 from notifyq.domain.model import Receipt
-from notifyq.domain.states import State
+from notifyq.domain.states import Event, State
 from notifyq.store import evidence, moves, receipts, standby
 from notifyq.store.db import Committed, Conn, Unknown, transact
 
@@ -71,8 +71,9 @@ async def receive(
         )
         if not kept.fresh or receipt.rank <= kept.rank_before:
             return Received(Applied.KNOWN, at.delivery_id, found.state, kept.fresh)
-        bearing = weigh(found.outcome, found.state, event_of(receipt.rank), found.others)
-        proof = evidence.Proof(receipt.provider_id, receipt.code)
+        may_go_at = evidence.may_go_at(at, found, receipt.cap_zone)
+        bearing = weigh(found.outcome, found.state, told(receipt.rank, may_go_at), found.others)
+        proof = evidence.Proof(receipt.provider_id, receipt.code, may_go_at)
         by = moves.Mover(at.cell, new_id(), dedupe_days)
         state = await evidence.apply(conn, at, found, bearing, proof, by=by)
         if state is State.UNDELIVERED and state is not found.state:
@@ -86,4 +87,5 @@ async def receive(
 def _applied(bearing: Bearing, before: evidence.Standing, after: State) -> Applied:
     if bearing.late and not before.late:
         return Applied.LATE
-    return Applied.MOVED if after is not before.state else Applied.KNOWN
+    moved = after is not before.state or bearing.event is Event.PARK
+    return Applied.MOVED if moved else Applied.KNOWN

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from notifyq.domain.evidence import event_of, weigh
+from notifyq.domain.evidence import told, weigh
 from notifyq.domain.ids import reference
 from notifyq.domain.matching import Maker, Unclear, match
 from notifyq.domain.message import Sender
@@ -152,12 +152,13 @@ async def _settle(
     )
     if not kept.fresh or message.rank <= kept.rank_before:
         return standing.state  # a callback came first and said as much
+    may_go_at = evidence.may_go_at(at, standing, message.cap_zone)
     state = await evidence.apply(
         conn,
         at,
         standing,
-        weigh(standing.outcome, standing.state, event_of(message.rank), standing.others),
-        evidence.Proof(message.provider_id, message.code),
+        weigh(standing.outcome, standing.state, told(message.rank, may_go_at), standing.others),
+        evidence.Proof(message.provider_id, message.code, may_go_at),
         by=moves.Mover(at.cell, event_id, rules.dedupe_days),
     )
     if state is State.UNDELIVERED and state is not standing.state:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
+from math import inf
 from uuid import UUID
 
 from notifyq.domain.evidence import NO_OTHERS, Others, beside, weigh
 from notifyq.domain.model import DoubtRules, Post, Ready
-from notifyq.domain.outcome import Accepted, Outcome
+from notifyq.domain.outcome import Accepted, Capped, Outcome
+from notifyq.domain.scheduling import after_midnight
 from notifyq.domain.states import DELIVERY, FAILED, Event, Reason, State, step
 from notifyq.domain.verdict import Verdict, judge
 from notifyq.store import evidence, moves, others, results, standby
@@ -131,7 +133,17 @@ def _judged(ended: Ended, jitter: float) -> Verdict:
         attempts=ended.ready.number,
         remaining_s=remaining_s,
         jitter=jitter,
+        lifts_in_s=_lifts_in_s(ended),
     )
+
+
+def _lifts_in_s(ended: Ended) -> float:
+    """Return the seconds until what was capped may go; inf: never, or not before it expires."""
+    if not isinstance(ended.outcome, Capped):
+        return inf
+    due, place = ended.ready.due, ended.outcome.zone
+    at = after_midnight(ended.at, place, due.expires_at, due.delivery_id.bytes)
+    return inf if at is None else (at - ended.at).total_seconds()
 
 
 def _result(one: _Judged, held: results.Held, others: Others) -> results.Result:

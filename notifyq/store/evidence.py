@@ -6,14 +6,16 @@ is decided by domain/evidence.py.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
 from notifyq.domain.doubts import BY_HAND
 from notifyq.domain.evidence import NO_OTHERS, Bearing, Others
 from notifyq.domain.model import Channel
-from notifyq.domain.states import LIVE, AttemptOutcome, State, step
-from notifyq.store import moves, others
+from notifyq.domain.scheduling import after_midnight
+from notifyq.domain.states import LIVE, AttemptOutcome, Event, State, step
+from notifyq.store import moves, others, parking
 from notifyq.store.db import Conn
 from notifyq.store.partitions import leaf_sql
 
@@ -37,6 +39,8 @@ class Standing:
     state: State
     channel: Channel
     late: bool  # evidence for it came before, after it was closed
+    began_at: datetime
+    expires_at: datetime  # the delivery's
     others: Others  # what the delivery's other attempts may have done
 
 
@@ -46,17 +50,18 @@ class Proof:
 
     provider_id: str
     code: str | None = None
+    may_go_at: datetime | None = None  # when a message that was capped is due again
 
 
 # Purpose: look at one attempt and its delivery before evidence changes them.
 LOCK_ONE: LiteralString = """
 SELECT a.outcome::text, a.provider_id, l.provider, d.state::text, d.channel::text,
-       a.late_at IS NOT NULL
-  FROM (SELECT outcome, provider_id, lane, late_at FROM attempt
+       a.late_at IS NOT NULL, a.began_at, d.expires_at
+  FROM (SELECT outcome, provider_id, lane, late_at, began_at FROM attempt
          WHERE cell = %(cell)s::int2 AND delivery_id = %(delivery_id)s::uuid
            AND number = %(number)s::int2
            FOR NO KEY UPDATE) AS a,
-       LATERAL (SELECT state, channel FROM delivery
+       LATERAL (SELECT state, channel, expires_at FROM delivery
                  WHERE cell = %(cell)s::int2 AND id = %(delivery_id)s::uuid
                    FOR NO KEY UPDATE) AS d,
        LATERAL (SELECT provider FROM lane WHERE cell = %(cell)s::int2 AND id = a.lane) AS l
@@ -98,13 +103,22 @@ async def lock(conn: Conn, at: Place) -> Standing | None:
     row = await (await conn.execute(LOCK_ONE, _of(at))).fetchone()
     if row is None:
         return None
-    outcome, provider_id, provider, state, channel, late = row
+    outcome, provider_id, provider, state, channel, late, began_at, expires_at = row
     beside = NO_OTHERS
     if at.number > 1 or outcome not in LIVE:  # else it is the only one there is
         found = await others.look(conn, [(at.delivery_id, at.number)], cell=at.cell)
         beside = found.get(at.delivery_id, NO_OTHERS)
     where = (provider_id, provider, State(state), Channel(channel))
-    return Standing(AttemptOutcome(outcome), *where, late, beside)
+    return Standing(AttemptOutcome(outcome), *where, late, began_at, expires_at, beside)
+
+
+def may_go_at(at: Place, standing: Standing, cap_zone: str | None) -> datetime | None:
+    """Return when a message that a daily cap stopped is due again; None: never, or no cap did.
+
+    The day that was full is the one in which its attempt began: evidence may come on a later one.
+    """
+    who = at.delivery_id.bytes
+    return after_midnight(standing.began_at, cap_zone, standing.expires_at, who)
 
 
 async def apply(
@@ -128,6 +142,9 @@ async def apply(
         return standing.state
     if bearing.takes_job and not await _take_back(conn, at, standing.channel):
         return standing.state
+    if bearing.event is Event.PARK:
+        await parking.park(conn, at.delivery_id, proof.may_go_at, by=by)
+        return State.PENDING
     await moves.move(conn, at.delivery_id, standing.state, bearing.event, by=by, detail=proof.code)
     return step(standing.state, bearing.event)
 

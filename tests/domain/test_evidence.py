@@ -1,5 +1,6 @@
 """What evidence changes: every outcome meets every state and every kind of evidence."""
 
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -12,6 +13,7 @@ from notifyq.domain.evidence import (
     beside,
     event_of,
     sum_up,
+    told,
     weigh,
 )
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED
@@ -26,7 +28,7 @@ from notifyq.domain.states import (
 )
 
 S, O, E = State, AttemptOutcome, Event  # noqa: E741  # as the table writes them
-EVIDENCE = (E.ACCEPT, E.DELIVER, E.BOUNCE)
+EVIDENCE = (E.ACCEPT, E.DELIVER, E.BOUNCE, E.PARK)
 EVERYTHING = [*product(AttemptOutcome, State, EVIDENCE)]
 
 
@@ -53,11 +55,13 @@ def test_a_closed_attempt_stays_closed_and_its_evidence_is_late(
     bearing = weigh(outcome, state, event)
     corrects = outcome is O.BOUNCED and state is S.UNDELIVERED
     closed = outcome not in LIVE and not corrects
-    assert bearing.late is closed
+    overtaken = outcome is O.BOUNCED and event is E.ACCEPT
+    assert bearing.late is (closed and not overtaken)
     if closed:
         assert bearing.outcome is None
         # A retry is stopped only by taking its job: a worker may be at it.
-        assert bearing.takes_job is (state is S.PENDING)
+        stops = state is S.PENDING and event is not E.PARK and not overtaken
+        assert bearing.takes_job is stops
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,19 @@ def test_a_closed_attempt_stays_closed_and_its_evidence_is_late(
         (O.ACCEPTED, S.SENT, E.BOUNCE, Bearing(O.BOUNCED, E.BOUNCE)),
         (O.ACCEPTED, S.DELIVERED, E.DELIVER, Bearing(None, None)),
         (O.BOUNCED, S.UNDELIVERED, E.DELIVER, Bearing(O.ACCEPTED, E.DELIVER)),
+        # a receipt came before the answer to the request it is about, which says nothing new
+        (O.BOUNCED, S.UNDELIVERED, E.ACCEPT, Bearing(None, None)),
+        (O.BOUNCED, S.PENDING, E.ACCEPT, Bearing(None, None)),
+        (O.OPEN, S.PENDING, E.PARK, Bearing(O.BOUNCED, E.PARK)),
+        (O.IN_DOUBT, S.IN_DOUBT, E.PARK, Bearing(O.BOUNCED, E.PARK)),
+        (O.ACCEPTED, S.SENT, E.PARK, Bearing(O.BOUNCED, E.PARK)),
+        # whoever asked for it was told that nobody knows: it is theirs to send again
+        (O.IN_DOUBT, S.UNKNOWN, E.PARK, Bearing(O.BOUNCED, E.BOUNCE)),
+        # what ended the doubt about an abandoned one came to nothing
+        (O.ABANDONED, S.SENT, E.PARK, Bearing(None, E.PARK, late=True)),
+        # its repeat waits by a job already
+        (O.ABANDONED, S.PENDING, E.PARK, Bearing(None, None, late=True)),
+        (O.UNAVAILABLE, S.DEAD, E.PARK, Bearing(None, None, late=True)),
         # redriven since: a second attempt may be live, so the first stays closed
         (O.BOUNCED, S.PENDING, E.DELIVER, Bearing(None, E.DELIVER, late=True, takes_job=True)),
         (O.ABANDONED, S.PENDING, E.ACCEPT, Bearing(None, E.ACCEPT, late=True, takes_job=True)),
@@ -87,17 +104,31 @@ def test_what_evidence_changes(
     assert weigh(outcome, state, event) == expected
 
 
-def test_evidence_never_makes_a_delivery_due() -> None:
+@pytest.mark.parametrize("rank", range(1, RANK_DELIVERED + 2))
+def test_only_what_did_not_arrive_is_parked_and_only_while_it_is_worth_it(rank: int) -> None:
+    assert told(rank, None) is event_of(rank)
+    parked = E.PARK if rank == RANK_UNDELIVERED else event_of(rank)
+    assert told(rank, datetime(2026, 11, 23, 8, tzinfo=UTC)) is parked
+
+
+def test_evidence_makes_nothing_due_but_what_a_cap_stopped() -> None:
     for outcome, state, event in EVERYTHING:
         bearing = weigh(outcome, state, event)
-        if bearing.event is not None:
-            assert DELIVERY[state, bearing.event] is not S.PENDING
+        if bearing.event is not None and DELIVERY[state, bearing.event] is S.PENDING:
+            assert bearing.event is event is E.PARK
+
+
+def test_what_a_cap_stopped_is_not_due_beside_an_attempt_that_may_have_arrived() -> None:
+    for outcome, state in product(AttemptOutcome, State):
+        for others in OTHERS:
+            if others.proven or others.accepted or others.doubtful:
+                assert weigh(outcome, state, E.PARK, others).event is not E.PARK
 
 
 # ------------------------------------------------------------------- beside other attempts
 
 ENDS = (E.GIVE_UP, E.SUPPRESS, E.EXPIRE, E.CANCEL, E.BOUNCE)
-GOES_ON = (E.RETRY, E.LOSE_ANSWER)
+GOES_ON = (E.RETRY, E.PARK, E.LOSE_ANSWER)
 OTHERS = [
     Others(proven, *flags)
     for proven, flags in product((None, E.ACCEPT, E.DELIVER), product((False, True), repeat=3))

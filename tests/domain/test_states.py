@@ -23,18 +23,18 @@ RECEIVED = {S.DELIVERED, S.UNDELIVERED}
 
 # Drawn by hand: "-" is refused.
 DRAWN = """
-             advance accept lose_answer retry   resend  give_up suppress   expire
-standby      pending -      -           -       -       -       -          -
-pending      -       sent   in_doubt    pending -       dead    suppressed expired
-in_doubt     -       sent   -           pending pending dead    suppressed expired
-sent         -       -      -           -       -       -       -          -
-delivered    -       -      -           -       -       -       -          -
-undelivered  -       -      -           -       -       -       -          -
-unknown      -       sent   -           -       -       -       -          -
-suppressed   -       -      -           -       -       -       -          -
-expired      -       -      -           -       -       -       -          -
-canceled     -       -      -           -       -       -       -          -
-dead         -       -      -           -       -       -       -          -
+             advance accept lose_answer retry   park    resend  give_up suppress   expire
+standby      pending -      -           -       -       -       -       -          -
+pending      -       sent   in_doubt    pending pending -       dead    suppressed expired
+in_doubt     -       sent   -           pending pending pending dead    suppressed expired
+sent         -       -      -           -       pending -       -       -          -
+delivered    -       -      -           -       -       -       -       -          -
+undelivered  -       -      -           -       -       -       -       -          -
+unknown      -       sent   -           -       -       -       -       -          -
+suppressed   -       -      -           -       -       -       -       -          -
+expired      -       -      -           -       -       -       -       -          -
+canceled     -       -      -           -       -       -       -       -          -
+dead         -       -      -           -       -       -       -       -          -
 """
 DRAWN_TOO = """
              cancel   window_over end_in_doubt deliver   bounce      redrive refute
@@ -105,12 +105,12 @@ def test_the_sources_of_an_event_are_where_it_may_happen(event: Event) -> None:
     assert allowed  # an event that can never happen is dead code
 
 
-def test_what_may_have_been_carried_out_becomes_due_again_on_three_conditions() -> None:
-    """A definite answer, a category that asks for it, or a person with evidence."""
+def test_what_may_have_been_carried_out_becomes_due_again_on_four_conditions() -> None:
+    """A definite answer, a cap that stopped it, a category that asks for it, a person's word."""
     back = {
         event for (state, event), to in DELIVERY.items() if to is S.PENDING and state in DOUBTED
     }
-    assert back == {Event.RETRY, Event.RESEND, Event.REFUTE}
+    assert back == {Event.RETRY, Event.PARK, Event.RESEND, Event.REFUTE}
     assert {event for state, event in DELIVERY if state is S.UNKNOWN} == {
         Event.ACCEPT,
         Event.DELIVER,
@@ -119,10 +119,11 @@ def test_what_may_have_been_carried_out_becomes_due_again_on_three_conditions() 
     }
 
 
-def test_what_the_provider_took_is_sent_again_by_nobody_but_a_redrive_of_a_bounce() -> None:
+def test_what_the_provider_took_is_sent_again_only_where_it_bounced_or_a_cap_stopped_it() -> None:
     taken = {S.SENT, S.DELIVERED, S.UNDELIVERED}
     assert {pair for pair, to in DELIVERY.items() if to is S.PENDING and pair[0] in taken} == {
-        (S.UNDELIVERED, Event.REDRIVE)
+        (S.UNDELIVERED, Event.REDRIVE),
+        (S.SENT, Event.PARK),
     }
 
 

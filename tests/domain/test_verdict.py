@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from notifyq.domain.outcome import (
     Accepted,
+    Capped,
     InDoubt,
     Misconfigured,
     NotSent,
@@ -178,14 +179,39 @@ def test_what_says_nothing_about_the_message_uses_up_no_try(
 
 
 def test_the_tables_above_know_every_outcome() -> None:
-    assert set(get_args(Outcome)) == {*AGAIN, Accepted, InDoubt, Refused}
+    assert set(get_args(Outcome)) == {*AGAIN, Accepted, Capped, InDoubt, Refused}
+
+
+@pytest.mark.parametrize("tries", [1, TRIES_MAX, TRIES_MAX + 1, 1_000])
+def test_what_is_capped_waits_for_its_time_and_uses_up_no_try(tries: int) -> None:
+    def at(remaining_s: float) -> Verdict:
+        return judge(
+            Capped("30023", "America/Los_Angeles"),
+            tries,
+            attempts=tries,
+            remaining_s=remaining_s,
+            jitter=0.5,
+            lifts_in_s=3_600.0,
+        )
+
+    parked = at(nextafter(3_600.0, inf))
+    assert (parked.outcome, parked.event) == (AttemptOutcome.THROTTLED, Event.RETRY)
+    assert (parked.reason, parked.code) == (Reason.VENDOR_CAP, "30023")
+    assert (parked.retry_in_s, parked.tries) == (3_600.0, tries - 1)
+    assert (at(3_600.0).event, at(3_600.0).reason) == (Event.EXPIRE, Reason.EXPIRED)
+
+
+def test_what_is_capped_until_it_expires_expires_now() -> None:
+    capped = Capped("30023", "America/Los_Angeles")
+    found = judge(capped, 1, attempts=1, remaining_s=DAY_S, jitter=0)
+    assert (found.event, found.code) == (Event.EXPIRE, "30023")
 
 
 @pytest.mark.parametrize(
     "judging",
     [
         lambda: judge(cast("Any", object()), 1, attempts=1, remaining_s=DAY_S, jitter=0),
-        lambda: _wait(cast("Any", InDoubt("x")), 1, 1, 0),
+        lambda: _wait(cast("Any", InDoubt("x")), 1, 1, 0, 0),
     ],
     ids=["judged", "waited for"],
 )

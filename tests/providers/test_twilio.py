@@ -17,6 +17,7 @@ from notifyq.domain.content import PushContent, SmsContent
 from notifyq.domain.message import Message, Sender
 from notifyq.domain.outcome import (
     Accepted,
+    Capped,
     InDoubt,
     Misconfigured,
     NotSent,
@@ -96,6 +97,7 @@ ADDRESS, OPTED_OUT, CONTENT = Refusal.ADDRESS, Refusal.OPTED_OUT, Refusal.CONTEN
 TABLE: dict[int, tuple[int, Outcome]] = {
     20429: (429, Throttled("20429")),
     21611: (400, Throttled("21611")),
+    30023: (400, Capped("30023", "America/Los_Angeles")),
     20500: (400, InDoubt("20500")),
     21211: (400, Refused(ADDRESS, "21211")),
     21217: (400, Refused(ADDRESS, "21217")),
@@ -164,6 +166,7 @@ async def test_a_server_error_is_in_doubt_whatever_its_code(status: int, code: i
         (answer(429, b"", **{"Retry-After": "12"}), Throttled("http_429", 12.0)),
         (error(429, 99999), Throttled("99999")),
         (error(429, 21610), Throttled("21610")),
+        (error(429, 30023), Capped("30023", "America/Los_Angeles")),
         (error(400, 99999), Refused(CONTENT, "99999")),
         (error(401, 99999), Misconfigured("99999")),
         (error(403, 99999), Misconfigured("99999")),

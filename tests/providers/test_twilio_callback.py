@@ -81,6 +81,7 @@ REASONS: dict[str, Bounce | None] = {
     "30007": Bounce.CONTENT,
     "30008": Bounce.SOFT,
     "30017": None,
+    "30023": Bounce.OURS,
     "30032": Bounce.OURS,
     "30034": Bounce.OURS,
     "30036": None,
@@ -99,6 +100,23 @@ async def test_each_code_of_a_message_that_did_not_arrive_has_its_reason(
 
 def test_the_reasons_here_and_the_clients_have_the_same_codes() -> None:
     assert REASONS.keys() == BOUNCES.keys()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "zone"),
+    [
+        ("undelivered", "30023", "America/Los_Angeles"),
+        ("failed", "30023", "America/Los_Angeles"),
+        ("failed", "30022", None),
+        ("failed", "", None),
+        ("sent", "30023", None),
+        ("delivered", "30023", None),
+    ],
+)
+async def test_a_days_cap_is_told_with_where_its_day_ends(
+    status: str, code: str, zone: str | None
+) -> None:
+    assert (await receipt(MessageStatus=status, ErrorCode=code)).cap_zone == zone
 
 
 @pytest.mark.parametrize("code", ["", "30003x", "99999"])

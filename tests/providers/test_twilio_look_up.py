@@ -88,6 +88,12 @@ async def test_a_message_that_is_alike_in_everything_is_seen() -> None:
     assert await look(page(failed)) == Seen((Sighting(SID, at, "undelivered", 4, "30003"),))
 
 
+async def test_a_days_cap_is_seen_with_where_its_day_ends() -> None:
+    seen = await look(page(listed(status="failed", error_code=30023)))
+    assert isinstance(seen, Seen)
+    assert [(one.rank, one.cap_zone) for one in seen.messages] == [(4, "America/Los_Angeles")]
+
+
 @pytest.mark.parametrize(
     ("change", "counts"),
     [

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Bounce, Inbound, Receipt
 from notifyq.domain.provider import BadCallback, Callback, Reading, Reported
+from notifyq.providers.twilio.answer import CAP_ZONE, CAPPED
 from notifyq.providers.twilio.signing import Keys, refusal_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -38,6 +39,7 @@ BOUNCES: Mapping[str, Bounce | None] = {
     "30007": Bounce.CONTENT,  # a carrier's filter
     "30008": Bounce.SOFT,  # the carrier gives no reason: a number that never works looks so
     "30017": None,  # the carrier's network is congested
+    "30023": Bounce.OURS,  # the brand's day at T-Mobile is full: see cap_zone_of()
     "30032": Bounce.OURS,  # the toll-free number is not verified
     "30034": Bounce.OURS,  # the number is in no registered campaign
     "30036": None,  # it expired in Twilio's own queue: the number was not tried
@@ -105,8 +107,14 @@ def _read_receipt(
     code = named if _CODE.fullmatch(named) else None  # what is none is kept nowhere
     bounce = BOUNCES.get(code) if code and rank == RANK_UNDELIVERED else None
     at = _done_at(fields.get("RawDlrDoneDate", ""), now)
-    receipt = Receipt(references[0], sid, status, rank, code, bounce, at)
+    zone = cap_zone_of(rank, code)
+    receipt = Receipt(references[0], sid, status, rank, code, bounce, at, zone)
     return Reported(receipts=(receipt,), thanks=THANKS)
+
+
+def cap_zone_of(rank: int, code: str | None) -> str | None:
+    """Return where the day is full of a message that did not arrive; None: that was not why."""
+    return CAP_ZONE if rank == RANK_UNDELIVERED and code == str(CAPPED) else None
 
 
 def _done_at(text: str, now: datetime) -> datetime | None:

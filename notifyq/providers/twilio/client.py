@@ -17,6 +17,7 @@ from notifyq.domain.content import Content, SmsContent
 from notifyq.domain.message import Message
 from notifyq.domain.outcome import (
     Accepted,
+    Capped,
     InDoubt,
     Misconfigured,
     Outcome,
@@ -27,7 +28,7 @@ from notifyq.domain.outcome import (
 from notifyq.domain.provider import Callback, Check, LookUpFailed, Reading, Seen, Sought
 from notifyq.providers.answers import read_object
 from notifyq.providers.twilio.account import check
-from notifyq.providers.twilio.answer import name_of
+from notifyq.providers.twilio.answer import CAP_ZONE, CAPPED, name_of
 from notifyq.providers.twilio.callback import FORM, SID, read_callback
 from notifyq.providers.twilio.look_up import look_up
 from notifyq.providers.twilio.signing import Keys
@@ -38,8 +39,11 @@ from notifyq.providers.wire import Answer, Wire, outcome_of, post_request
 VALIDITY_S_MAX = 900
 
 # What a 4xx answer's code means; twilio.com/docs/api/errors. No row means the whole status class.
-ANSWERS: Mapping[int, Refusal | type[Throttled] | type[Misconfigured] | type[InDoubt]] = {
+ANSWERS: Mapping[
+    int, Refusal | type[Throttled] | type[Capped] | type[Misconfigured] | type[InDoubt]
+] = {
     **dict.fromkeys((20429, 21611), Throttled),  # too many requests; the sender's queue is full
+    **dict.fromkeys((CAPPED,), Capped),
     **dict.fromkeys((20500,), InDoubt),  # may have been carried out, in Twilio's own words
     **dict.fromkeys((21211, 21217, 21614, 21635), Refusal.ADDRESS),
     **dict.fromkeys((21610,), Refusal.OPTED_OUT),
@@ -133,9 +137,11 @@ def _read_answer(answer: Answer) -> Outcome:
     # 303 says as much). 5xx: in doubt by Twilio's word. 408: a proxy's, and it may have sent on.
     if status < 400 or status >= 500 or status == 408:
         return InDoubt(named)
+    meaning = ANSWERS.get(code) if type(code) is int else Misconfigured  # not Twilio's own answer
+    if meaning is Capped:
+        return Capped(named, CAP_ZONE)
     if status == 429:  # "never processed", whichever code it carries
         return Throttled(named, answer.retry_after_s())
-    meaning = ANSWERS.get(code) if type(code) is int else Misconfigured  # not Twilio's own answer
     if isinstance(meaning, Refusal):
         return Refused(meaning, named)
     if meaning is Throttled:

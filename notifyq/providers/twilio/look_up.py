@@ -18,7 +18,7 @@ import httpx
 from notifyq.domain.provider import LookUpFailed, Seen, Sighting, Sought
 from notifyq.providers.answers import read_object
 from notifyq.providers.twilio.answer import name_of
-from notifyq.providers.twilio.callback import RANKS, SID
+from notifyq.providers.twilio.callback import RANKS, SID, cap_zone_of
 from notifyq.providers.wire import Answer, Wire
 
 # Twilio's default. The longest messages, every character escaped, stay below BODY_BYTES_MAX.
@@ -99,8 +99,8 @@ def _sighting(message: Mapping[str, object], created_at: datetime) -> Sighting:
     sid, status, code = message["sid"], message["status"], message["error_code"]
     if not isinstance(sid, str) or not SID.fullmatch(sid) or not isinstance(status, str):
         raise TypeError("not a message")
-    rank = RANKS.get(status, _RANK_TAKEN)
-    return Sighting(sid, created_at, status, rank, None if code is None else str(code))
+    rank, named = RANKS.get(status, _RANK_TAKEN), None if code is None else str(code)
+    return Sighting(sid, created_at, status, rank, named, cap_zone=cap_zone_of(rank, named))
 
 
 def _created_at(message: Mapping[str, object]) -> datetime:
