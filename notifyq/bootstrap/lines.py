@@ -15,8 +15,10 @@ def lines(
 ) -> Callable[[str, str], Line]:
     """Return what tells, by account and number, whose number it is.
 
-    A number that is no sender's reaches every brand of its account. The sandbox's one number
-    speaks for everybody's test sends.
+    A number of the settings belongs to its sender's brand by whichever account it was written to:
+    numbers move between accounts, and texts to them are underway meanwhile. Any other number
+    reaches every brand of its account, or every brand there is where the account has none. The
+    sandbox's one number speaks for everybody's test sends.
     """
 
     phrases.searches()  # now, not while somebody who wrote to us waits
@@ -26,8 +28,9 @@ def lines(
         lane = lanes[Channel.SMS, provider].id
         sender = settings.senders.get(number)
         if provider in SANDBOX_NAMES:
-            return Line((), "default", False, lane, _replies("Sandbox", "default", _PLAIN))
-        if sender is not None and provider in sender.providers:
+            replies = _replies("Sandbox", "default", _PLAIN)
+            return Line((), "default", False, lane, replies, is_test=True)
+        if sender is not None:
             program = settings.program(sender.program)
             replies = _replies(sender.brand, sender.program, program)
             return Line((sender.brand,), sender.program, program.separate, lane, replies)

@@ -27,16 +27,27 @@ class Replies:
 class Line:
     """One of our numbers: whose it is, and who answers there."""
 
-    scopes: tuple[str, ...]  # the brands that a STOP reaches; empty: every brand's test sends
+    scopes: tuple[str, ...]  # whose sends a STOP reaches, as consent has them; empty: everybody's
     program: str
     is_separate: bool  # its program is out of a brand's STOP, so a STOP here reaches it alone
     lane: int
     replies: Replies | None  # None: it belongs to no brand, so nobody answers
+    is_test: bool = False  # empty scopes are then everybody's test sends, else the live ones
 
     @property
     def reach(self) -> str | None:
         """The program that a STOP here reaches; None: the whole brand."""
         return self.program if self.is_separate else None
+
+
+def kind_of(reading: Reading, line: Line) -> Kind | None:
+    """Return what a text does to the ledger; None for nothing.
+
+    A number that belongs to no brand stops whatever may have come from it. But nobody can take
+    back there what they said to a brand: who they mean is not known.
+    """
+    kind = KINDS.get(reading.intent)
+    return None if kind is Kind.LIFT and line.replies is None else kind
 
 
 def reply_to(reading: Reading, replies: Replies, *, changed: bool) -> str | None:

@@ -14,7 +14,7 @@ from notifyq.domain.address import BadAddress, normal_phone
 from notifyq.domain.asking import Ask, Part, plan
 from notifyq.domain.consent import Source, Standing, is_test
 from notifyq.domain.content import SmsContent
-from notifyq.domain.listening import KINDS, Line, answers_until, reply_to
+from notifyq.domain.listening import Line, answers_until, kind_of, reply_to
 from notifyq.domain.model import Category, Channel, Inbound, MessageClass
 from notifyq.domain.terms import Terms
 from notifyq.domain.wording.reading import Intent, Reading, read_text
@@ -74,7 +74,7 @@ async def hear(
             number = normal_phone(inbound.sender)
         except BadAddress:  # a short code, or a name: nothing is ever sent there
             return Heard(True, reading.intent, reading.rule)
-        scopes = line.scopes or tuple(await tenants.test_scopes(conn, cell=ear.cell))
+        scopes = line.scopes or tuple(await tenants.scopes(conn, cell=ear.cell, test=line.is_test))
         text = _Text(provider, inbound, number, reading, replace(line, scopes=scopes))
         changed = await _note(conn, text, ear)
         reply = await _answer(conn, text, ear, changed=changed)
@@ -86,7 +86,7 @@ async def hear(
 
 async def _note(conn: Conn, text: _Text, ear: Ear) -> bool:
     """Write what a text says into the ledger; return whether anything stands otherwise now."""
-    kind = KINDS.get(text.reading.intent)
+    kind = kind_of(text.reading, text.line)
     if kind is None:
         return False
     inbound, reading, line = text.inbound, text.reading, text.line

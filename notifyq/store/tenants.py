@@ -154,7 +154,7 @@ async def of_brand(conn: Conn, *, cell: int, scope: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-async def test_scopes(conn: Conn, *, cell: int) -> list[str]:
-    """Return every brand's test sends, as consent rows have them."""
+async def scopes(conn: Conn, *, cell: int, test: bool) -> list[str]:
+    """Return every brand's live sends, or its test sends, as consent rows have them."""
     rows = await (await conn.execute(_BRANDS, {"cell": cell})).fetchall()
-    return [scope_of(brand, test=True) for (brand,) in rows]
+    return [scope_of(brand, test=test) for (brand,) in rows]

@@ -194,10 +194,38 @@ async def test_what_only_a_person_can_read_holds_marketing_and_nothing_else(hot:
 async def test_a_test_send_s_stop_blocks_no_live_one(hot: db.Conn) -> None:
     """Everybody can sign as the sandbox: what it says must not silence anybody."""
     shop = await h.open_shop(hot)
-    await wrote(hot, Line((), "default", False, shop.lane.id, REPLIES), text("STOP"))
+    everybody = Line((), "default", False, shop.lane.id, REPLIES, is_test=True)
+    await wrote(hot, everybody, text("STOP"))
     assert await becomes(hot, shop) == ("begun", None)
     test = replace(shop, brand=scope_of(shop.brand, test=True))
     assert await becomes(hot, test) == ("suppressed", "opted_out")
+
+
+async def test_a_stop_to_a_number_that_nobody_knows_blocks_every_live_brand(hot: db.Conn) -> None:
+    acme, globex = await h.open_shop(hot), await h.open_shop(hot, "globex", provider="sinch")
+    nobodys = Line((), "default", False, acme.lane.id, None)
+    heard = await wrote(hot, nobodys, text("STOP"))
+    assert heard.reply is None
+    for shop in (acme, globex):
+        assert await becomes(hot, shop) == ("suppressed", "opted_out")
+        test = replace(shop, brand=scope_of(shop.brand, test=True))
+        assert await becomes(hot, test) == ("begun", None)
+
+
+async def test_a_start_to_a_number_of_no_brand_lifts_nothing_and_a_hold_holds(
+    hot: db.Conn,
+) -> None:
+    shop = await h.open_shop(hot)
+    nobodys = Line((shop.brand,), "default", False, shop.lane.id, None)
+    first = h.database_now() - timedelta(hours=1)
+    await wrote(hot, nobodys, text("STOP", at=first))
+    await wrote(hot, nobodys, text("START"))
+    assert await becomes(hot, shop) == ("suppressed", "opted_out")
+    assert await h.one(hot, "SELECT count(*) FROM consent_event") == 1
+    await wrote(hot, nobodys, text("don't stop"))
+    assert await h.one(hot, "SELECT count(*) FROM consent_event WHERE kind = 'hold'") == 1
+    await wrote(hot, line_of(shop), text("START"))
+    assert await becomes(hot, shop) == ("begun", None)
 
 
 async def test_a_business_reply_is_kept_and_nothing_more(hot: db.Conn) -> None:
