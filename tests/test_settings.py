@@ -611,8 +611,25 @@ SALE = '[categories.sale]\nclass = "marketing"\n'
 def test_marketing_has_legal_hours_and_a_cap_and_a_program_of_its_own(tmp_path: Path) -> None:
     found = read(tmp_path, SALE + 'program = "offers"').categories["sale"]
     assert (found.hours, found.cap, found.is_mandatory) == ("legal", 3, False)
-    fault = one_fault(tmp_path, SALE + "[categories.receipt]\nexpires_in_s = 60")
-    assert fault.startswith("categories.sale.program: marketing needs a program that nothing else")
+    for beside, other in (
+        ("", "'default' has whatever names no program too"),
+        ("[categories.receipt]\nexpires_in_s = 60", "'default' has receipt too"),
+    ):
+        fault = one_fault(tmp_path, SALE + beside)
+        assert fault.startswith("categories.sale.program: marketing needs a program that nothing")
+        assert other in fault
+    offers = SALE + 'program = "offers"\n'
+    fault = one_fault(tmp_path, offers + '[categories.receipt]\nprogram = "offers"')
+    assert "'offers' has receipt too" in fault
+
+
+def test_a_stop_reaches_marketing(tmp_path: Path) -> None:
+    separate = "[programs.offers]\nseparate = true"
+    fault = one_fault(tmp_path, SALE + f'program = "offers"\n{separate}')
+    assert fault.startswith("categories.sale.program: a STOP must reach marketing, and 'offers' is")
+    apart = separate.replace("true", "false")
+    found = read(tmp_path, SALE + f'program = "offers"\n{apart}').categories["sale"]
+    assert not found.is_separate
 
 
 @pytest.mark.parametrize(
@@ -625,7 +642,8 @@ def test_marketing_has_legal_hours_and_a_cap_and_a_program_of_its_own(tmp_path: 
     ],
 )
 def test_each_class_has_its_hours(tmp_path: Path, named: str, hours: str, mandatory: bool) -> None:
-    found = read(tmp_path, f'[categories.one]\nclass = "{named}"').categories["one"]
+    text = f'[categories.one]\nclass = "{named}"\nprogram = "own"'
+    found = read(tmp_path, text).categories["one"]
     assert (found.hours, found.is_mandatory) == (hours, mandatory)
 
 
@@ -638,11 +656,27 @@ def test_a_cap_has_bounds(tmp_path: Path, cap: int, mend: str) -> None:
 
 
 def test_only_an_emergency_has_templates_that_pass_an_opt_out(tmp_path: Path) -> None:
-    approved = 'approved_templates = ["boil-water"]'
+    approved = 'approved_templates = ["acme/boil-water@3"]'
     text = f'[categories.water]\nclass = "emergency"\n{approved}'
-    assert read(tmp_path, text).categories["water"].approved == ("boil-water",)
+    assert read(tmp_path, text).categories["water"].approved == ("acme/boil-water@3",)
     fault = one_fault(tmp_path, f"[categories.water]\n{approved}")
     assert "stands with class emergency only" in fault
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("boil-water", "boil-water@3", "acme/boil-water", "acme/boil-water@", "acme/@3"),
+        *("/boil-water@3", "acme/boil-water@0", "acme/boil-water@v3", "acme/boil-water@3 "),
+        *("acme/x/boil-water@3", "Acme/boil-water@3", "acme/boil-water@*", "*/boil-water@3"),
+    ],
+)
+def test_an_approved_text_is_named_in_full(tmp_path: Path, name: str) -> None:
+    text = f'[categories.water]\nclass = "emergency"\napproved_templates = ["a/b@1", "{name}"]'
+    assert one_fault(tmp_path, text) == (
+        "categories.water.approved_templates.1: must be a tenant, its template and the version: "
+        f'"acme/boil-water@3", is {name!r}'
+    )
 
 
 SENDER = PROVIDER + '[senders."{number}"]\nprovider = "main"\nbrand = "acme"\n{more}'

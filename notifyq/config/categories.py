@@ -4,10 +4,11 @@ A category is the producer's name for a kind of message. It belongs to a program
 recipients signed up for: whoever answers STOP, HELP or START gets the program's words.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from notifyq.config.fields import Table, Word
@@ -29,6 +30,15 @@ RESEND_AFTER_S = 15
 MARKETING_CAP = 3
 CAP_MAX = 24  # more in a day is no cap that anybody would notice
 REPLY_LENGTH_MAX = 306  # two parts of a text message
+DEFAULT = "default"  # the program of whatever names none
+_APPROVED = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9._-]{1,100}@[1-9][0-9]{0,8}")
+
+
+def _full_name(approved: str) -> str:
+    if not _APPROVED.fullmatch(approved):
+        rule = 'must be a tenant, its template and the version: "acme/boil-water@3"'
+        raise PydanticCustomError("approved", "{rule}", {"rule": rule})
+    return approved
 
 
 class ProgramSettings(Table):
@@ -66,7 +76,7 @@ class CategorySettings(Table):
     message_class: Literal["emergency", "otp", "transactional", "marketing"] = Field(
         "transactional", alias="class"
     )
-    program: Word = "default"
+    program: Word = DEFAULT
     expires_in_s: Annotated[int, Field(ge=1)] | None = None
     # What becomes of a delivery whose answer was lost: it waits for evidence, or it is sent again
     # after resend_after_s, which may be a second time (and is counted).
@@ -84,8 +94,11 @@ class CategorySettings(Table):
     mandatory: bool = False  # no preference turns it off; emergency and otp always are
     wanted: bool = True  # where no preference says anything
     # Templates of emergencies that go out whatever was opted out: "any situation affecting the
-    # health and safety of consumers", 47 CFR 64.1200(f)(4). Somebody read each and answers for it.
-    approved_templates: list[str] = Field(default_factory=list)
+    # health and safety of consumers", 47 CFR 64.1200(f)(4). Somebody read each and answers for it,
+    # so a new version, or another tenant's text of the same name, is none of them.
+    approved_templates: list[Annotated[str, AfterValidator(_full_name)]] = Field(
+        default_factory=list
+    )
 
     @field_validator("hours")
     @classmethod
@@ -152,18 +165,29 @@ class CategorySettings(Table):
 
 
 def program_faults(categories: Mapping[str, Category]) -> Iterator[str]:
-    """Marketing mail that is unsubscribed from must not take receipts with it."""
+    """Marketing has a program of its own: mail that is unsubscribed from takes no receipts with it.
+
+    And a STOP must reach it: its program is never a separate one.
+    """
     others = {
         category.program: name
         for name, category in categories.items()
         if category.message_class is not MessageClass.MARKETING
     }
     for name, category in categories.items():
-        if category.message_class is MessageClass.MARKETING and category.program in others:
-            other = others[category.program]
+        if category.message_class is not MessageClass.MARKETING:
+            continue
+        where, program = f"categories.{name}.program", category.program
+        if category.is_separate:
             yield (
-                f"categories.{name}.program: marketing needs a program that nothing else is in: "
-                f"{category.program!r} has {other} too; name another, like 'offers'"
+                f"{where}: a STOP must reach marketing, and {program!r} is separate; name another "
+                "program, like 'offers'"
+            )
+        elif program == DEFAULT or program in others:
+            other = others.get(program, "whatever names no program")
+            yield (
+                f"{where}: marketing needs a program that nothing else is in: {program!r} has "
+                f"{other} too; name another, like 'offers'"
             )
 
 

@@ -81,7 +81,8 @@ class Category:
     is_mandatory: bool = False  # no preference turns it off
     is_separate: bool = False  # its program stands apart from a STOP of its brand
     is_wanted: bool = True  # where no preference says anything
-    approved: tuple[str, ...] = ()  # templates that go out whatever was opted out: emergencies
+    # Texts that go out whatever was opted out, as Stamp.of() names them: emergencies.
+    approved: tuple[str, ...] = ()
 
     @property
     def criticality(self) -> int:

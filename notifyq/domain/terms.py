@@ -13,6 +13,10 @@ class Stamp:
     version: int
     locale: str
 
+    def of(self, tenant: str) -> str:
+        """Return the text's full name, in whatever locale: the settings approve it by that."""
+        return f"{tenant}/{self.template}@{self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

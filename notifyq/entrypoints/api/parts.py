@@ -183,7 +183,7 @@ class _Plan:
         return verdict.on
 
     def _terms(self, recipient: Recipient, stamp: Stamp | None) -> Terms:
-        category = self._asked.category
+        category, tenant = self._asked.category, self._asked.holder.tenant
         return Terms(
             category=category.name,
             recipient=recipient.id,
@@ -193,7 +193,7 @@ class _Plan:
             is_marketing=category.message_class is MessageClass.MARKETING,
             is_mandatory=category.is_mandatory,
             is_separate=category.is_separate,
-            is_exempt=stamp is not None and stamp.template in category.approved,
+            is_exempt=stamp is not None and stamp.of(tenant) in category.approved,
             stamp=stamp,
         )
 
