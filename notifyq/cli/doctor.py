@@ -23,7 +23,7 @@ from notifyq.store import catalog, db, fence, health
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check settings, database, clocks, leaves, fence, what waits and what is in doubt.
+    """Check settings, senders, database, clocks, leaves, fence, what waits and what is in doubt.
 
     Exit 1 if anything is bad; each bad finding comes with its mend.
     """
@@ -43,6 +43,7 @@ async def _examine() -> list[Finding]:
         mend = "set it; only `notifyq up` brings a database of its own"
         return [bad("settings", "NOTIFYQ_DATABASE_URL is not set", mend)]
     found = [ok("settings", "read"), findings.time_zones(datetime.now(UTC))]
+    found.append(findings.senders(settings))
     if settings.sandbox_url is not None:
         found.append(await findings.sandbox(settings.sandbox_url))
     try:

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from notifyq.config.settings import Settings
+from notifyq.domain.address import channel_of
+from notifyq.domain.model import Channel
 from notifyq.store import fence, health
 
 POSTGRES_MIN = 16
@@ -107,6 +110,19 @@ def time_zones(now: datetime) -> Finding:
     since = datetime.fromtimestamp(int(found[1]), UTC) if found else _year_of(installed)
     what = f"{installed}, as of {since:%Y-%m}"
     return bad("tzdata", what, mend) if now - since > TZDATA_AGE else ok("tzdata", what)
+
+
+def senders(settings: Settings) -> Finding:
+    """Whatever account text messages are routed to has a number of ours to send them from."""
+    routes = [settings.routes, *(category.routes for category in settings.categories.values())]
+    routed = {name for route in routes for name in route.get(Channel.SMS, ())}
+    numbers = {at: s for at, s in settings.senders.items() if channel_of(at) is Channel.SMS}
+    mute = sorted(routed - {name for sender in numbers.values() for name in sender.providers})
+    if not mute:
+        return ok("senders", f"{len(numbers)} numbers; {len(routed)} accounts for text messages")
+    what = f"no number speaks by {', '.join(mute)}: a request that is routed there is refused"
+    mend = f'add [senders."+…"] with provider = "{mute[0]}", or take it out of the routes'
+    return bad("senders", what, mend)
 
 
 def leaves(missing: list[str], last_day: str) -> Finding:

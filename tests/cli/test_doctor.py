@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -62,10 +63,10 @@ def test_a_healthy_house_has_no_finding_that_is_bad() -> None:
         told = json.loads(CliRunner().invoke(doctor, ["--json"], env=environ).stdout)
     assert {one["result"] for one in told} == {"ok"}
     assert [one["check"] for one in told] == [
-        "settings", "tzdata", "database", "fsync", "full_page_writes", "synchronous_commit",
-        "clock", "timeouts", "migrations", "schema", "leaves", "fence", "address secret",
-        "waiting", "in doubt", "unfinished requests", "dead letters", "told twice",
-        "idle transactions",
+        "settings", "tzdata", "senders", "database", "fsync", "full_page_writes",
+        "synchronous_commit", "clock", "timeouts", "migrations", "schema", "leaves", "fence",
+        "address secret", "waiting", "in doubt", "unfinished requests", "dead letters",
+        "told twice", "idle transactions",
     ]  # fmt: skip
     assert result.stdout.count(" ok ") >= len(told)
 
@@ -77,6 +78,45 @@ def test_all_faults_of_the_settings_come_at_once_and_alone(run: Callable[..., Re
     assert {one["what"].partition(":")[0] for one in found} == {"NOTIFYQ_BIND", "NOTIFYQ_LOG_LEVEL"}
     assert result.exit_code == 1
     assert illnesses(run("--json", NOTIFYQ_DATABASE_URL=None)).keys() == {"settings"}
+
+
+TWILIO = f"""vendor = "twilio"
+account_sid = "AC{0:032}"
+auth_token = {{ env = "NOTIFYQ_TEST_TOKEN" }}
+"""
+MAIN, SPARE = f"[providers.main]\n{TWILIO}", f"[providers.spare]\n{TWILIO}"
+NUMBER = '[senders."+14155550100"]\nprovider = "main"\nbrand = "acme"\ncampaign = "C1"\n'
+MAIL = '[senders."orders@example.com"]\nprovider = "main"\nbrand = "acme"\n'
+OF_CODES = '[categories.code]\nclass = "otp"\nroutes = { sms = ["spare"] }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "mute"),
+    [
+        ("", None),
+        (MAIN, None),  # nothing is routed there
+        ('[routes]\nsms = ["main"]\n' + MAIN, "main"),
+        ('[routes]\nsms = ["main"]\n' + MAIN + NUMBER, None),
+        ('[routes]\nsms = ["main"]\n' + MAIN + MAIL, "main"),
+        ('[routes]\nsms = ["main", "spare"]\n' + MAIN + SPARE + NUMBER, "spare"),
+        (MAIN + SPARE + NUMBER + OF_CODES, "spare"),
+    ],
+    ids=["nothing", "unrouted", "mute", "spoken for", "by mail only", "one of two", "a category's"],
+)
+def test_an_account_of_text_messages_without_a_number_is_named(
+    run: Callable[..., Result], tmp_path: Path, text: str, mute: str | None
+) -> None:
+    path = tmp_path / "notifyq.toml"
+    path.write_text(text)
+    result = run("--json", NOTIFYQ_CONFIG=str(path), NOTIFYQ_TEST_TOKEN="x")
+    told = {one["check"]: one for one in json.loads(result.stdout)}["senders"]
+    assert told["result"] == ("bad" if mute else "ok"), told
+    if mute is None:
+        numbers, routed = text.count("+1415"), text.count("sms")
+        assert told["what"] == f"{numbers} numbers; {routed} accounts for text messages"
+    else:
+        assert f"no number speaks by {mute}:" in told["what"]
+        assert f'provider = "{mute}"' in told["mend"]
 
 
 def test_a_database_that_is_not_there_is_said_without_its_password(
