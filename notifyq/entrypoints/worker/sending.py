@@ -46,8 +46,9 @@ async def send(
     """
     due = ready.due
     left_s = deadline_s - boottime_s()
-    if now() >= due.expires_at:
-        return NotSent("expired")
+    gives_up_at = min(due.expires_at, ready.until or due.expires_at)
+    if now() >= gives_up_at:  # the process slept since it began
+        return NotSent("expired" if gives_up_at == due.expires_at else "hours_over")
     if left_s < CALL_S_MIN:
         return NotSent("lease_over")
     sender = rules.sender(due.brand, due.program)
@@ -61,7 +62,6 @@ async def send(
         content = read_kept(rules.channel, due.body, due.more)
     except BadContent:
         return Refused(Refusal.CONTENT, "content_unreadable")
-    gives_up_at = min(due.expires_at, ready.until or due.expires_at)
     reference = ids.reference(cell, due.delivery_id, ready.number)
     message = Message(
         reference=reference,
