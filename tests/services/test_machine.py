@@ -29,6 +29,7 @@ from notifyq.domain.ids import notification_of
 from notifyq.domain.model import RANK_DELIVERED, RANK_UNDELIVERED, Category, Ready
 from notifyq.domain.outcome import (
     Accepted,
+    Capped,
     InDoubt,
     NotSent,
     Outcome,
@@ -44,6 +45,8 @@ from tests.store import helpers as h
 
 T = TypeVar("T")
 SENT = 2
+PACIFIC = "America/Los_Angeles"
+DAYS_S = 3 * 86_400  # longer than a daily cap lasts
 NEVER_SENT = {"expired", "suppressed", "canceled", "dead"}
 CODES = Category("login.code", resend_after_s=1)
 PEOPLE = [f"+1415555010{n}" for n in range(3)]
@@ -54,6 +57,7 @@ CALLS: list[tuple[bool, Outcome | None]] = [
     (True, None),
     (False, Unavailable("503")),
     (False, Throttled("429")),
+    (False, Capped("30023", PACIFIC)),
     (False, Refused(Refusal.ADDRESS, "21211")),
     (False, Refused(Refusal.OPTED_OUT, "21610")),
     (False, NotSent("connect")),
@@ -114,7 +118,7 @@ class House(RuleBasedStateMachine):
 
     @rule(to=st.sampled_from(PEOPLE), code=st.booleans())
     def accept(self, to: str, code: bool) -> None:
-        more = {"category": CODES} if code else {}
+        more: dict[str, Any] = {"lifetime_s": DAYS_S} | ({"category": CODES} if code else {})
         self.ids += self.do(h.accepted(self.conn, h.make_ask(self.shop, to=to, **more)))
 
     @rule(pick=st.integers(0, 99))
@@ -164,13 +168,17 @@ class House(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------- evidence
 
-    @rule(call=calls, rank=st.sampled_from([SENT, RANK_DELIVERED, RANK_UNDELIVERED]))
-    def receipt(self, call: Call, rank: int) -> None:
+    @rule(
+        call=calls,
+        rank=st.sampled_from([SENT, RANK_DELIVERED, RANK_UNDELIVERED]),
+        cap_zone=st.sampled_from([None, PACIFIC]),
+    )
+    def receipt(self, call: Call, rank: int, cap_zone: str | None) -> None:
         if call.accepted:
             named = self.name_of(call.ready)
             at = call.ready.due.delivery_id
             found = h.receipt_for(at, call.ready.number, rank, provider_id=named)
-            self.do(h.told(self.conn, found))
+            self.do(h.told(self.conn, replace(found, cap_zone=cap_zone)))
 
     # --------------------------------------------------------------------------- the clock
 
