@@ -5,7 +5,8 @@
 -- A row: one delivery with more than one attempt that a provider took, the newest first.
 --   rule        never_twice: the recipient should have been told once. at_least_once: the category
 --               asks for a repeat where an answer is lost
---   redriven    somebody made it due again after the provider had said that it did not arrive
+--   redriven    somebody made it due again after the provider had said that it did not arrive; of a
+--               vendor's daily cap (code 30023) that is said too, and the next day makes it due again
 --   arrived     attempts that the provider took and did not take back: 2 or more of never_twice, and
 --               the recipient was told twice
 --   numbers, outcomes, late, codes, provider_ids   of these attempts, in order; late: when evidence
