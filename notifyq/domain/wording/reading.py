@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from notifyq.domain.wording.normal import Clause, clauses, clean
-from notifyq.domain.wording.reactions import is_reaction
+from notifyq.domain.wording.reactions import Beside, beside_quotation
 from notifyq.domain.wording.vocabulary import (
     BEFORE_NOUN,
     CANCEL,
+    HEADS,
     LIFT,
     OPT_OUT,
     PLACE,
@@ -61,14 +62,38 @@ class Reading:
 
 def read_text(text: str) -> Reading:
     """Return what a text asks of us. text: as it came; what is behind READ_MAX is not read."""
-    if is_reaction(text):
-        return Reading(Intent.OTHER, "reaction")
     cleaned = clean(text)
+    beside = beside_quotation(cleaned)
+    return _read(cleaned) if beside is None else _reaction(beside)
+
+
+def _read(cleaned: str) -> Reading:
     said = clauses(cleaned)
     if not said:
         return _signs(cleaned)
     reading = _weighed(said, _STOP_SIGN in cleaned)
-    return reading if reading.intent is not Intent.OTHER else _one_word(said) or reading
+    if reading.intent is not Intent.OTHER:
+        return reading
+    return _one_word(said) or _headed(said) or reading
+
+
+def _reaction(beside: Beside) -> Reading:
+    """Return what the person wrote beside a reaction: what it quotes is ours."""
+    reading = _read(beside.text)
+    if reading.intent is Intent.OTHER:
+        return Reading(Intent.OTHER, "reaction")
+    if beside.may_be_quoted:
+        return Reading(Intent.UNCLEAR, "reaction", reading.word)
+    return reading
+
+
+def _headed(said: Sequence[Clause]) -> Reading | None:
+    """Keep from being business what begins with a word that our texts ask people to write.
+
+    "Stop at the gate" is read both ways by people too, when it answers "Reply STOP to opt out".
+    """
+    word = known_words(said[0].words)[0].text
+    return Reading(Intent.UNCLEAR, "headed", word) if word in HEADS else None
 
 
 def _signs(cleaned: str) -> Reading:

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 from notifyq.domain.wording.lookalikes import skeletons
 from notifyq.domain.wording.slips import is_slip_of
-from notifyq.domain.wording.vocabulary import ALIASES, JOINED, KNOWN, MISSPELT, STUCK
+from notifyq.domain.wording.vocabulary import (
+    ALIASES,
+    JOINED,
+    KNOWN,
+    MISSPELT,
+    OPT_OUT,
+    STUCK,
+)
 
 _JOINED_MAX = 3  # words that count as one
 # Words of a clause. A longer one is a sentence, and a slip in it decides nothing.
 _SLIPS_SOUGHT_MAX = 12
 _AGAIN = re.compile(r"^(.{3,12}?)\1+$")  # "stopstop"
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")
+_WITH_NUMBER = re.compile(r"(\d*)([^\W\d_]{3,})(\d*)")  # "STOP12345"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,18 @@ class Word:
 def known_words(written: Sequence[str]) -> tuple[Word, ...]:
     """Return the words as they are compared; some together are one ("opt out")."""
     slips = len(written) <= _SLIPS_SOUGHT_MAX
-    return tuple(_joined([_known(word, slips) for word in written]))
+    return tuple(_joined([one for word in written for one in _apart(word, slips)]))
+
+
+def _apart(written: str, slips: bool) -> Sequence[Word]:
+    """Return the word; two where a number is written to an opt-out word."""
+    word = _known(written, slips)
+    found = _WITH_NUMBER.fullmatch(written)
+    if word.text in KNOWN or found is None:
+        return (word,)
+    before, letters, behind = found.groups()
+    inner = _known(letters, slips=False)
+    return (inner, Word(before or behind, written)) if inner.text in OPT_OUT else (word,)
 
 
 def _known(written: str, slips: bool) -> Word:
