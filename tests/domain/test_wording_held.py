@@ -18,7 +18,19 @@ def test_a_number_behind_an_opt_out_word_makes_no_business_of_it(word: str, numb
         assert read_text(text).intent is not OTHER, text
 
 
-@pytest.mark.parametrize("text", ["STOP12345", "12345STOP", "end2468", "Unsubscribe24273"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP12345",
+        "quit3",
+        "Q.U.I.T 3",
+        "c4ncel 7",
+        "c.4.n.c.e.l 7",
+        "12345STOP",
+        "end2468",
+        "Unsubscribe24273",
+    ],
+)
 def test_a_number_that_is_written_to_the_word_is_one(text: str) -> None:
     assert read_text(text).intent is not OTHER
 
@@ -133,3 +145,8 @@ def test_a_quotation_that_may_end_in_two_places_is_held() -> None:
     assert read_text('Liked "12" pipe is ready"') == Reading(OTHER, "reaction")
     assert beside_quotation("Liked “Your order shipped. Reply STOP t") == Beside("")
     assert beside_quotation("Stop texting me") is None
+
+
+@pytest.mark.parametrize("text", ["🙏 PARA”", "*para” 12345", '👉 para" sir', "…para”"])
+def test_a_word_with_signs_around_it_is_no_reaction(text: str) -> None:
+    assert read_text(text).intent in (OUT, UNCLEAR)

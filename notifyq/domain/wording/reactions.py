@@ -19,7 +19,7 @@ _PAIRS = {
     "\u2039": "\u203a",
     "\u300c": "\u300d",
 }
-_QUOTED = rf"(?P<open>[{''.join(_PAIRS)}])(?P<quoted>.*)"
+_QUOTED = rf"(?<=[\s:])(?P<open>[{''.join(_PAIRS)}])(?P<quoted>\s*\S.*)"
 _WORD_BEGINS = re.compile(r"(?<!\S).(?=\w)")
 _SIGN = r"[^\w\s\"\u201c\u00ab]+"  # an emoji: neither a letter nor a quotation mark
 # Without accents: marks are gone from a text before it is compared.

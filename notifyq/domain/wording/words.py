@@ -18,9 +18,10 @@ from notifyq.domain.wording.vocabulary import (
 _JOINED_MAX = 3  # words that count as one
 # Words of a clause. A longer one is a sentence, and a slip in it decides nothing.
 _SLIPS_SOUGHT_MAX = 12
-_AGAIN = re.compile(r"^(.{3,12}?)\1+$")  # "stopstop"
+_AGAIN = re.compile(r"^(.{3,12}?|[^\x00-\x7f]{1,2})\1+$")  # "stopstop"
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")
-_WITH_NUMBER = re.compile(r"(\d*)([^\W\d_]{3,})(\d*)")  # "STOP12345"
+_DIGITS = "0123456789"
+_CODE_LETTERS_MAX = 2  # of Latin letters beside a number: "B12" is a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,21 @@ def known_words(written: Sequence[str]) -> tuple[Word, ...]:
 
 
 def _apart(written: str, slips: bool) -> Sequence[Word]:
-    """Return the word; two where a number is written to an opt-out word."""
+    """Return the word; two where a number is written to an opt-out word: "STOP12345".
+
+    "quit3" is so read before it is "quite", and "STOP1" is a slip of the finger before it is so.
+    """
     word = _known(written, slips)
-    found = _WITH_NUMBER.fullmatch(written)
-    if word.text in KNOWN or found is None:
+    if word.text in OPT_OUT:
         return (word,)
-    before, letters, behind = found.groups()
-    inner = _known(letters, slips=False)
-    return (inner, Word(before or behind, written)) if inner.text in OPT_OUT else (word,)
+    cores = {written.rstrip(_DIGITS), written.lstrip(_DIGITS), written.strip(_DIGITS)} - {written}
+    inner = (_known(core, slips=False) for core in cores if _is_word(core))
+    found = next((one for one in inner if one.text in OPT_OUT), None)
+    return (word,) if found is None else (found, Word("0", written))
+
+
+def _is_word(core: str) -> bool:
+    return len(core) > _CODE_LETTERS_MAX or not core.isascii()
 
 
 def _known(written: str, slips: bool) -> Word:
