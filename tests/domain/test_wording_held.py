@@ -26,6 +26,10 @@ def test_a_number_behind_an_opt_out_word_makes_no_business_of_it(word: str, numb
         "Q.U.I.T 3",
         "c4ncel 7",
         "c.4.n.c.e.l 7",
+        "ok stop 5",
+        "STOP2ME",
+        "stop@once",
+        "yes cancel 2",
         "12345STOP",
         "end2468",
         "Unsubscribe24273",
@@ -54,7 +58,16 @@ def test_how_a_number_is_read(text: str, reading: Reading) -> None:
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(
-    "rest", ["by at 5", "at the gate", "& Shop", "sign on 5th, turn left", "the delivery", "xyz q"]
+    "rest",
+    [
+        "by at 5",
+        "at the gate",
+        "& Shop",
+        "2 the left",
+        "sign on 5th, turn left",
+        "the delivery",
+        "xyz q",
+    ],
 )
 def test_a_text_that_is_headed_by_what_we_asked_for_is_held_at_least(head: str, rest: str) -> None:
     assert read_text(f"{head} {rest}").intent in (OUT, UNCLEAR)

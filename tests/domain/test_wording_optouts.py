@@ -244,8 +244,8 @@ Disliked “Reply STOP to end” stop texting me | Reacted 😡 to “Reply STOP
 no me mande mas mensajes | no quiero sus mensajes | deje de mandar mensajes |
 ya basta con los textos | quiero cancelar estos mensajes | arrêtez les messages | stop les sms |
 plus de messages | ne m'écrivez plus jamais | please block me from your system |
-take me out of your system | I'm tired of these texts, stop | sick of your texts |
-tired of these messages | this is annoying stop | you are annoying, unsubscribe me |
+take me out of your system | I'm tired of these texts, stop | this is annoying stop |
+you are annoying, unsubscribe me |
 bye, unsubscribe | I'd rather not get these texts | I would prefer not to receive texts |
 please refrain from texting me | refrain from contacting me
 """,
@@ -280,6 +280,7 @@ please refrain from texting me | refrain from contacting me
 # Opt-outs, as far as anybody can tell: a person reads them, and none is taken for business.
 HELD = texts(
     """
+sick of your texts | tired of these messages |
 STOP 2 | stop 12345 | Stop 24273 please | stop - 88911 | cancel 24273 | quit 5 | STOP STOP 99 |
 STOP these 3 texts a day | alto 2 | ARRET 36111 | please stop these msgs im at work | STOP!!!!!!1 |
 REVOKE 1 | I have had enough of these messages | Stop 7 thanks | Please STOP 24273 | STOP CODE 88 |

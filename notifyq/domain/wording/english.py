@@ -16,8 +16,7 @@ texts: promotions solicitations newsletters communications notices offers
 texts1: text message email alert notification mms correspondence communication contact reminder
 text: text message contact email bother notify disturb harass spam sms alert annoy bug
 me: me us
-remove: remove delete take get scratch erase drop cross scrub strike wipe purge exclude mute clear
-remove: block
+drop: erase drop cross scrub strike wipe purge exclude mute clear block
 details: number name info information details data phone contact
 nobody: noone nobody anyone anybody person someone
 right: right correct
@@ -43,7 +42,7 @@ _PHRASES = (
     Phrase("no more texts", "nomore|no calls or|and|nor {texts}", _W),
     Phrase("do not text", "{text} {me} nomore"),
     Phrase("do not text", "nolonger {text}|call {me}|this|here", _W),
-    Phrase("do not call list", "dont call|text|contact|disturb|mail list|lists|registry|register"),
+    Phrase("do not call list", "dont call|text|contact|disturb list|lists|registry|register"),
     Phrase("do not call list", "dnc list|lists|registry|register"),
     Phrase("stop service", "discontinue|terminate|stop|end {gap} service {gap} {me}|number", _W),
     Phrase("do not call", "dont|never ever|please? call {me} again|anymore|ever?", _W),
@@ -70,9 +69,10 @@ _PHRASES = (
     Phrase("remove me", "take|get {gap} {me}|number|name {gap} off|out", _W),
     Phrase(
         "remove me",
-        "{remove} {gap} {me}|{details}|this|{phone} off|out? {gap} {list}",
+        "remove|delete|take|get|scratch {gap} {me}|{details}|this|{phone} off|out? {gap} {list}",
         _U,
     ),
+    Phrase("remove me", "{drop} {gap} {me}|number|{phone} off|out? {gap} {list}", _U),
     Phrase("told you to stop", "asked|told|begged|asking|telling you {any}? to {stop}", _W),
     Phrase("not interested", "uninterested in {gap} {texts}|{texts1}"),
     Phrase("remove me", "be|get removed|unsubscribed", _W),
@@ -105,8 +105,8 @@ _PHRASES = (
         "never signed up", "never|didnt {gap} sign|signed|signup {gap} for {gap} this|these|{texts}"
     ),
     Phrase("never signed up", "never|didnt ask|asked for {gap} this|these|it|{texts}"),
-    Phrase("never signed up", "{nobody} ask|asked for {gap} {texts}"),
-    Phrase("never signed up", "never|didnt ask|asked to be texted|contacted|messaged"),
+    Phrase("never signed up", "nobody|noone ask|asked for {gap} {texts}"),
+    Phrase("never signed up", "never|didnt ask|asked to be texted|contacted|messaged", _W),
     Phrase("never signed up", "never|didnt agree|agreed to {gap} this|these|it|{texts}", _W),
     Phrase("never signed up", "never|didnt subscribed|subscribe", _W),
     Phrase("wrong person", "wrong phone|cell? number|person|phone|guy|recipient|contact", _S),
@@ -133,11 +133,11 @@ _PHRASES = (
         _D,
     ),
     Phrase("enough", "enough|done|toomany {gap} {texts}|{texts1}|already", _D),
-    Phrase("enough", "sick|tired of {gap} {texts}"),
-    Phrase("do not want", "rather|prefer not to? {gap} get|receive|be {gap} {texts}|{texting}"),
-    Phrase("do not text", "refrain from {gap} {texting}"),
+    Phrase("enough", "sick|tired of {gap} {texts}", _D),
+    Phrase("do not want", "rather|prefer not to? get|receive {gap} {texts}"),
+    Phrase("do not text", "refrain from {gap} {texting}", _W),
     Phrase("do not text", "dont use {gap} this|my number|phone", _D),
-    Phrase("remove me", "{remove} it off|from your {list}", _D),
+    Phrase("remove me", "remove|delete|take it off|from your {list}", _D),
     Phrase("pause", "pause|mute|hold {gap} {texts}|these|this", _D),
     Phrase(
         "i will report you", "report|reported|reporting|block|blocking|blocked {gap} you|number", _W
@@ -217,7 +217,7 @@ ENGLISH = Language(
         since because who whoever as not was you are looking for trying reach reaching off out from
         do does will off at please lol afraid believe may must guess what in up wish or else off
         and other person belongs anyone fcc ftc tcpa attorney lawyer police sue lawsuit carrier
-        being today days weeks months years""",
+        being today months years""",
     aliases="""u=you ur=your pls=please plz=please plss=please plse=please pleas=please thx=thanks
         tks=thanks txt=text txts=texts txting=texting txtin=texting textin=texting msg=message
         msgs=messages msging=messaging messages=messages dnt=dont donot=dont mssgs=messages

@@ -7,6 +7,7 @@ ways it is UNCLEAR: a person reads it, and no marketing goes out meanwhile.
 Within one text an opt-out beats an opt-in and a cry for help. Total: any text has a reading.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _STOP_SIGN = _STOP_SIGNS[0]
 _NO_SIGNS = "\u274c\u274e\U0001f645\u2716"  # they may just say no
 _QUIET_SIGNS = "\U0001f64f\U0001f620\U0001f621\U0001f92c\U0001f624"  # folded hands, angry faces
 _SKIN = range(0x1F3FB, 0x1F400)
+_NO_LETTER = re.compile(r"[\W\d_]")  # "STOP2ME", "stop@once"
 _SAYS_NOTHING = {Says.POLITE, Says.NOTHING}
 _BESIDE_A_WORD = {Says.WORD, Says.CANCEL, Says.POLITE, Says.HELP, Says.HOSTILE}
 
@@ -92,8 +94,10 @@ def _headed(said: Sequence[Clause]) -> Reading | None:
 
     "Stop at the gate" is read both ways by people too, when it answers "Reply STOP to opt out".
     """
-    word = known_words(said[0].words)[0].text
-    return Reading(Intent.UNCLEAR, "headed", word) if word in HEADS else None
+    words = said[0].words
+    heads = (known_words(words)[0].text, known_words([_NO_LETTER.split(words[0])[0]])[0].text)
+    word = next((head for head in heads if head in HEADS), None)
+    return None if word is None else Reading(Intent.UNCLEAR, "headed", word)
 
 
 def _signs(cleaned: str) -> Reading:

@@ -67,7 +67,7 @@ _ASKED_TO_WRITE = frozenset({"text", "message", "me", "us", "please", "just", "o
 # What our texts ask people to write: standing out in a sentence, a person has to read it.
 _KEYWORDS = frozenset({"stop", "stopall", "optout", "unsubscribe", "unsub"})
 # Beside an opt-out word and a number: a program's code, a booking's, or a finger that slipped.
-_BESIDE_A_NUMBER = OPT_OUT | POLITE | ABOUT
+_BESIDE_A_NUMBER = OPT_OUT | POLITE | ABOUT | ANSWERS
 
 
 def sense_of(words: Sequence[Word]) -> Sense:
@@ -111,7 +111,8 @@ def _numbered(texts: Sequence[str]) -> Sense | None:
     """
     plain = [text for text in texts if not _has_digit(text)]
     word = next((text for text in plain if text in OPT_OUT), None)
-    if word is None or len(plain) == len(texts) or not _BESIDE_A_NUMBER.issuperset(plain):
+    beside = BESIDE | OPT_OUT if word in _KEYWORDS else _BESIDE_A_NUMBER
+    if word is None or len(plain) == len(texts) or not beside.issuperset(plain):
         return None
     says = Says.WORD if word in _KEYWORDS and word != "stop" else Says.DOUBT
     return Sense(says, "numbered", word)
