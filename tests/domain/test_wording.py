@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyq.domain.wording.normal import READ_MAX
+from notifyq.domain.wording.phrases import searches
 from notifyq.domain.wording.reading import Intent, Reading, read_text
 
+searches()  # made at first use, which would be over the deadline of an example
 OUT, LIFTS, HELP, UNCLEAR, OTHER = (
     *(Intent.OPT_OUT, Intent.OPT_IN, Intent.HELP),
     *(Intent.UNCLEAR, Intent.OTHER),
