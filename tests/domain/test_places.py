@@ -118,7 +118,7 @@ def test_a_number_that_may_be_anywhere_in_its_country_has_all_of_its_zones() -> 
         *("+447012345678", "+49900123456"),
     ],
 )
-def test_rows_12_and_13_what_tells_no_place_has_none(phone: str) -> None:
+def test_rows_13_12_and_13_13_what_tells_no_place_has_none(phone: str) -> None:
     assert places_of(phone) == NOWHERE == Places(frozenset(), frozenset())
 
 

@@ -6,54 +6,77 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyq.domain.wording.normal import READ_MAX
+from notifyq.domain.wording.phrases import searches
 from notifyq.domain.wording.reading import Intent, Reading, read_text
 
+searches()  # made at first use, which would be over the deadline of an example
 OUT, LIFTS, HELP, UNCLEAR, OTHER = (
     *(Intent.OPT_OUT, Intent.OPT_IN, Intent.HELP),
     *(Intent.UNCLEAR, Intent.OTHER),
 )
-# Every cell of the decision table: what was written, what is decided.
+# Every cell of the decision table: what was written, what is decided. By the rows of the project's
+# sheet on consent, its section 11.2.
 ROWS = {
-    "stop with a full stop": ("Stop.", OUT),
-    "stop with exclamation marks": ("STOP!!", OUT),
-    "stop between spaces": (" stop ", OUT),
-    "please stop": ("please stop", OUT),
-    "stop texting me": ("stop texting me", OUT),
-    "remove me": ("remove me", OUT),
-    "zero-width space": ("\u200bSTOP", OUT),
-    "byte order mark": ("\ufeffSTOP", OUT),
-    "fullwidth": ("ＳＴＯＰ", OUT),
-    "mathematical": ("𝐒𝐓𝐎𝐏", OUT),
-    "ALTO": ("ALTO", OUT),
-    "PARAR": ("PARAR", OUT),
-    "CANCELAR": ("CANCELAR", OUT),
-    "BAJA": ("BAJA", OUT),
-    "No más": ("No más", OUT),
-    "Cyrillic": ("ЅТОР", OUT),
-    "a digit for a letter": ("ST0P", OUT),
-    "unsubcribe": ("unsubcribe", OUT),
-    "Stopp": ("Stopp", OUT),
-    "shop is a word": ("shop", OTHER),
-    "step is a word": ("step", OTHER),
-    "spaced letters": ("S T O P", OUT),
-    "a stop sign alone": ("🛑", OUT),
-    "OPT-OUT": ("OPT-OUT", OUT),
-    "optout": ("optout", OUT),
-    "hostile only": ("go fuck yourself", OUT),
-    "a signature below": ("STOP\n\n-- Sent from my iPhone", OUT),
-    "a reaction quoting us": ("Liked “Reply STOP to opt out”", OTHER),
-    "CANCEL bare": ("CANCEL", OUT),
-    "cancel my appointment": ("cancel my appointment", OTHER),
-    "the end": ("the end", OTHER),
-    "opt-out beats opt-in": ("yes please stop", OUT),
-    "negated": ("don't stop", UNCLEAR),
-    "START only lifts": ("START", LIFTS),
+    "11.2.1 stop with a full stop": ("Stop.", OUT),
+    "11.2.1 stop with exclamation marks": ("STOP!!", OUT),
+    "11.2.1 stop between spaces": (" stop ", OUT),
+    "11.2.1 please stop": ("please stop", OUT),
+    "11.2.1 stop texting me": ("stop texting me", OUT),
+    "11.2.1 remove me": ("remove me", OUT),
+    "11.2.2 zero-width space": ("\u200bSTOP", OUT),
+    "11.2.2 byte order mark": ("\ufeffSTOP", OUT),
+    "11.2.2 fullwidth": ("ＳＴＯＰ", OUT),
+    "11.2.2 mathematical": ("𝐒𝐓𝐎𝐏", OUT),
+    "11.2.2 ALTO": ("ALTO", OUT),
+    "11.2.2 PARAR": ("PARAR", OUT),
+    "11.2.2 CANCELAR": ("CANCELAR", OUT),
+    "11.2.2 BAJA": ("BAJA", OUT),
+    "11.2.2 No más": ("No más", OUT),
+    "11.2.3 Cyrillic": ("ЅТОР", OUT),
+    "11.2.3 a digit for a letter": ("ST0P", OUT),
+    "11.2.3 unsubcribe": ("unsubcribe", OUT),
+    "11.2.3 Stopp": ("Stopp", OUT),
+    "11.2.3 shop is a word": ("shop", OTHER),
+    "11.2.3 step is a word": ("step", OTHER),
+    "11.2.4 spaced letters": ("S T O P", OUT),
+    "11.2.4 a stop sign alone": ("🛑", OUT),
+    "11.2.5 OPT-OUT": ("OPT-OUT", OUT),
+    "11.2.5 optout": ("optout", OUT),
+    "11.2.5 hostile only": ("go fuck yourself", OUT),
+    "11.2.6 a signature below": ("STOP\n\n-- Sent from my iPhone", OUT),
+    "11.2.6 a reaction quoting us": ("Liked “Reply STOP to opt out”", OTHER),
+    "11.2.7 CANCEL bare": ("CANCEL", OUT),
+    "11.2.7 cancel my appointment": ("cancel my appointment", OTHER),
+    "11.2.7 the end": ("the end", OTHER),
+    "11.2.8 opt-out beats opt-in": ("yes please stop", OUT),
+    "11.2.8 negated": ("don't stop", UNCLEAR),
+    "11.2.9 START only lifts": ("START", LIFTS),
 }
 
 
 @pytest.mark.parametrize(("text", "intent"), ROWS.values(), ids=ROWS)
 def test_the_decision_table(text: str, intent: Intent) -> None:
     assert read_text(text).intent is intent
+
+
+# The sheet's rules of intent, each with a text that it decides and one that it must not.
+RULES = {
+    "11.2 rule 1": (("please stop", OUT), ("Liked “Reply STOP to opt out”", OTHER)),
+    "11.2 rule 2": (("«Ｏ\u200bpt‑Ｏut»", OUT), ("the stop", OTHER)),
+    "11.2 rule 3": (("désabonnez-moi", OUT), ("à la fin de la rue", OTHER)),
+    "11.2 rule 4": (("sotp", OUT), ("shop", OTHER)),
+    "11.2 rule 5": (("you have the wrong number", OUT), ("you have the wrong address", OTHER)),
+    "11.2 rule 6": (("CANCEL", OUT), ("cancel my appointment", OTHER)),
+    "11.2 rule 7": (("start stop help", OUT), ("please don't unsubscribe me", UNCLEAR)),
+    "11.2 rule 8": (("✋", OUT), ("👍", OTHER)),
+    "11.2 rule 9": (("UNSTOP", LIFTS), ("start the order", OTHER)),
+}
+
+
+@pytest.mark.parametrize(("decided", "left"), RULES.values(), ids=RULES)
+def test_the_rules_of_intent(decided: tuple[str, Intent], left: tuple[str, Intent]) -> None:
+    for text, intent in (decided, left):
+        assert read_text(text).intent is intent
 
 
 @pytest.mark.parametrize(

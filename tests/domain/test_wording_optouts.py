@@ -1,8 +1,8 @@
 """What people write who want to hear no more: none may be missed.
 
-The first third was written before the rules were. The others came after them, in four rounds, by
-writing what came to mind without looking at the rules; what a round showed was mended by a rule,
-not by its sentence. `|` stands between texts.
+The first third was written before the rules were. The others came after them, in six rounds, by
+writing what came to mind before any rule was mended for them; what a round showed was mended by a
+rule, not by its sentence. `|` stands between texts.
 """
 # ruff: noqa: RUF001
 
@@ -192,7 +192,62 @@ get a life and stop texting | leave me tf alone | Basta de textos | no me molest
 no me vuelvan a mandar mensajes | no quiero nada de ustedes | quíteme por favor | bórrenme |
 ya no me escriban por favor | número equivocado amigo | arrêtez s'il vous plaît |
 stop s'il vous plaît | merci d'arrêter | je veux arrêter | plus jamais de sms |
-désabonnez-moi svp merci
+désabonnez-moi svp merci |
+STOP1 | UNSUBSCRIBE 4155550123 | optout 77 | STOPALL 1 | Stop texting +1 415 555 0123 |
+Laughed at “Your order shipped. Reply STOP to end” stop | STOP to all of this |
+stop w/ the messages | STOP TEXT | stop my texts | For heaven's sake stop sending these |
+kindly cease texting this line | y'all need to stop texting me | u guys need to quit texting |
+I am on the do not call list | I'm on the national do not call registry |
+put me on your do not call list | add me to your do not contact list |
+please put this number on your DNC list | do not disturb me with texts |
+no longer text this number | You no longer have permission to text this phone |
+I rescind permission | please discontinue service to this number |
+I'd like to stop receiving these | I want to stop getting these texts |
+please make sure I get no more of these texts | how do I turn this off |
+can you turn off these alerts | please disable notifications for this number | unfollow |
+mute me from your list | this is my work phone stop texting it |
+I am 12 years old stop texting me | my husband died, please stop texting this phone |
+she passed away please remove this number | This is a business line, do not text it |
+landline, do not text | Nobody asked for your texts | never asked for these texts |
+I didn't ask to be texted | get my number out of your phone | delete this contact |
+Erase me from your system please | drop me from your list | cross me off your list |
+scrub my number from your system | strike me from your records |
+Stop, you're texting the wrong person | Wrong number again!!! |
+you've had the wrong number for months | not the person you want, stop texting | Stoppit |
+stop....... | StOp pLeAsE | 5t0p | st op | s-top | STOP👎👎 | STOP ❌ | ❌ STOP ❌ |
+🛑 STOP 🛑 STOP | ✋ no more | unsubscribe!!!! | Unsuscribe me pls | unsubscibe me | unsubsribe |
+unsubcribe from this | Please unsub me | unsub from everything | opt me out of everything |
+Opt-out! | OPT OUT NOW | optout please | opted out | I opt out | I revoke all consent |
+revoke my permission to be texted | consent revoked | end texts | END!!! |
+end it all, no more texts | end this subscription to texts | quit messaging |
+quit messaging my phone | QUIT!! | fuck off and stop texting me | stop texting me you idiots |
+stop spamming | enough with the spam | ya no más mensajes por favor | no quiero más alertas |
+paren de mandarme textos | dejen de mandarme textos | deja de escribirme | no me texteen más |
+quíteme de esta lista | por favor elimine mi número de su lista | ya párenle con los mensajes |
+stop con los mensajes | cancelar alertas | número incorrecto | no soy la persona que busca |
+arrêtez les textos | arrêtez de me harceler | stop aux textos | ne m'envoyez plus de messages svp |
+je ne veux plus de textos | désinscrire | désabonnez-moi | enlevez-moi de votre liste svp |
+ce n'est pas le bon numéro | UNSUBSCRIBE #12 | I've moved on, stop texting my old line |
+stop sending me stuff about cars | quit w the texts already | Take this phone off your robo list |
+why am I still getting these? STOP | how many times must I text STOP | omg stop | plz stop thx |
+stop thank u | STOP!! not interested | No. Stop. | no means no, stop |
+Don't want these. Unsubscribe. | I do not consent to texts |
+You do not have my permission to contact me | I withdraw consent | revoke consent now |
+never contact this number again | never ever text this number | please lose this number |
+this number is for emergencies only, stop texting | remove 4155550123 from your list |
+delete 415 555 0123 from your records | wrong number dude | U have the wrong number pls stop |
+I'm not who you think I am, wrong number | This is not Deborah | there is no Deborah here |
+no Deborah at this number | i dont know who you are, stop | unsubscrib | unsubscibed | UNSUBCRIBE |
+stopp it | sttop | STPO | otpout | opt.out | Opt/out | oPtOuT | s t o p please | S*T*O*P |
+𝗦𝗧𝗢𝗣 texting me | ЅТОР please | Liked “Sale today! Reply STOP to end” unsubscribe |
+Disliked “Reply STOP to end” stop texting me | Reacted 😡 to “Reply STOP to end” STOP |
+no me mande mas mensajes | no quiero sus mensajes | deje de mandar mensajes |
+ya basta con los textos | quiero cancelar estos mensajes | arrêtez les messages | stop les sms |
+plus de messages | ne m'écrivez plus jamais | please block me from your system |
+take me out of your system | I'm tired of these texts, stop | this is annoying stop |
+you are annoying, unsubscribe me |
+bye, unsubscribe | I'd rather not get these texts | I would prefer not to receive texts |
+please refrain from texting me | refrain from contacting me
 """,
     '"STOP"',
     "stop\u200b",
@@ -212,12 +267,35 @@ désabonnez-moi svp merci
     "st\u00adop",
     "S\u0336T\u0336O\u0336P\u0336",
     "Stop\u200b texting\u200b me",
+    'Liked "Reply STOP" STOP',
+    "Loved “Reply STOP to end”\nstop",
+    "Hello\nSTOP",
+    "Got it\nunsubscribe please",
+    '"stop"!',
+    "opt  -  out",
+    "I'm running late\nSTOP",
+    "Yes\nstop texting me",
+)
+
+# Opt-outs, as far as anybody can tell: a person reads them, and none is taken for business.
+HELD = texts(
+    """
+sick of your texts | tired of these messages |
+STOP 2 | stop 12345 | Stop 24273 please | stop - 88911 | cancel 24273 | quit 5 | STOP STOP 99 |
+STOP these 3 texts a day | alto 2 | ARRET 36111 | please stop these msgs im at work | STOP!!!!!!1 |
+REVOKE 1 | I have had enough of these messages | Stop 7 thanks | Please STOP 24273 | STOP CODE 88 |
+end 40404 | didn't I tell you to stop | STOP as in stop | for the tenth time STOP |
+do not use this number anymore | please remove 415-555-0123 |
+my number is 4155550123, take it off your list | ＳＴＯＰ 2 | BAJA 2
+""",
+    "See you at 5\nunsubscribe",
+    "ok\nSTOP 2",
 )
 
 
 def test_the_table_is_large_and_has_no_text_twice() -> None:
     assert len(OPT_OUTS) >= 200
-    assert len(set(OPT_OUTS)) == len(OPT_OUTS)
+    assert len({*OPT_OUTS, *HELD}) == len(OPT_OUTS) + len(HELD)
 
 
 @pytest.mark.parametrize("text", OPT_OUTS)
@@ -229,3 +307,8 @@ def test_an_opt_out_is_not_missed(text: str) -> None:
 def test_what_is_recorded_is_never_the_persons_text(text: str) -> None:
     word = read_text(text).word
     assert word is None or word == word.casefold()
+
+
+@pytest.mark.parametrize("text", HELD)
+def test_an_opt_out_that_may_be_another_thing_is_held_for_a_person(text: str) -> None:
+    assert read_text(text).intent is Intent.UNCLEAR

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from notifyq.domain.wording.lookalikes import skeletons
 from notifyq.domain.wording.normal import clauses, clean, fold
+from notifyq.domain.wording.phrases import searches
 from notifyq.domain.wording.reading import Intent, read_text
 from notifyq.domain.wording.slips import LENGTH_MIN, REAL_WORDS, is_slip_of
 from notifyq.domain.wording.vocabulary import ANSWERS, HELP, LANGUAGES, LIFT, MISSPELT, OPT_OUT
 from notifyq.domain.wording.words import known_words
 
+searches()  # made at first use, which would be over the deadline of an example
 WRITTEN = sorted(
     {word for each in LANGUAGES for word in f"{each.stop} {each.alone} {each.cancel}".split()}
 )

@@ -48,7 +48,7 @@ def test_a_zone_comes_from_the_package_whatever_the_machine_has(
     ("place", "offset_h"),
     [("America/Vancouver", -7), ("America/Edmonton", -6), ("America/Winnipeg", -5)],
 )
-def test_rule_10_where_clocks_are_no_longer_changed_winter_is_as_the_new_data_say(
+def test_rule_13_10_where_clocks_are_no_longer_changed_winter_is_as_the_new_data_say(
     place: str, offset_h: int
 ) -> None:
     winter = z("2027-01-12 12:00").astimezone(zone(place))
@@ -90,7 +90,7 @@ def test_without_data_every_zone_is_refused_and_the_version_is_too_old(
             cached.cache_clear()
 
 
-def test_rule_10_the_installed_data_are_new_enough() -> None:
+def test_rule_13_10_the_installed_data_are_new_enough() -> None:
     assert not is_too_old(tzdata_version()), f"pip install 'tzdata' of {TZDATA_MIN} or newer"
 
 
@@ -102,7 +102,9 @@ def test_rule_10_the_installed_data_are_new_enough() -> None:
         *(("", True), ("unknown", True), ("2026", True), ("2026.6", True), ("2026f\n", True)),
     ],
 )
-def test_rule_10_older_data_and_what_is_no_version_are_too_old(version: str, too_old: bool) -> None:
+def test_rule_13_10_older_data_and_what_is_no_version_are_too_old(
+    version: str, too_old: bool
+) -> None:
     assert is_too_old(version) is too_old
 
 
@@ -129,7 +131,7 @@ def test_rule_10_older_data_and_what_is_no_version_are_too_old(version: str, too
         ("Pacific/Apia", "2011-12-30 12:00", "2011-12-30 10:00", "2011-12-30 10:00"),
     ],
 )
-def test_rules_1_2_and_8_a_local_time_becomes_an_instant(
+def test_rules_13_1_13_2_and_13_8_a_local_time_becomes_an_instant(
     place: str, shown: str, first: str, last: str
 ) -> None:
     at = datetime.fromisoformat(shown)
@@ -144,7 +146,7 @@ def test_a_mark_of_the_second_time_on_the_time_itself_counts_for_nothing() -> No
     assert local_instant(day, time(1, 30, fold=1), NEW_YORK) == z("2027-11-07 05:30")
 
 
-def test_rule_9_a_stored_local_time_is_another_instant_when_the_zone_is_another() -> None:
+def test_rule_13_9_a_stored_local_time_is_another_instant_when_the_zone_is_another() -> None:
     day, at = date(2027, 1, 12), time(8)
     there = [local_instant(day, at, place) for place in (NEW_YORK, "America/Los_Angeles")]
     assert there[1] - there[0] == timedelta(hours=3)

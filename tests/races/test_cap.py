@@ -154,7 +154,7 @@ async def crowd(url: str, asks: Sequence[Ask], shop: h.Shop, by: Sequence[Lane])
     await asyncio.gather(*workers)
 
 
-async def test_50_producers_to_one_number_at_once_get_3_through_in_24_hours(
+async def test_rule_13_7_of_50_producers_to_one_number_3_get_through_in_24_elapsed_hours(
     database_url: str,
 ) -> None:
     """Each on a connection of its own, to as many vendors' lanes as there are; day after day."""

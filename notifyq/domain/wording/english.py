@@ -16,6 +16,7 @@ texts: promotions solicitations newsletters communications notices offers
 texts1: text message email alert notification mms correspondence communication contact reminder
 text: text message contact email bother notify disturb harass spam sms alert annoy bug
 me: me us
+drop: erase drop cross scrub strike wipe purge exclude mute clear block
 details: number name info information details data phone contact
 nobody: noone nobody anyone anybody person someone
 right: right correct
@@ -40,6 +41,10 @@ _PHRASES = (
     Phrase("do not text", "dont|never ever|please? {text}|call or|and|nor {text}|call {me}?", _W),
     Phrase("no more texts", "nomore|no calls or|and|nor {texts}", _W),
     Phrase("do not text", "{text} {me} nomore"),
+    Phrase("do not text", "nolonger {text}|call {me}|this|here", _W),
+    Phrase("do not call list", "dont call|text|contact|disturb list|lists|registry|register"),
+    Phrase("do not call list", "dnc list|lists|registry|register"),
+    Phrase("stop service", "discontinue|terminate|stop|end {gap} service {gap} {me}|number", _W),
     Phrase("do not call", "dont|never ever|please? call {me} again|anymore|ever?", _W),
     Phrase("do not send", "dont|never|nolonger ever|please|keep? send|sending {gap} {texts}"),
     Phrase("do not send", "dont|never ever|please|keep? send|sending", _W),
@@ -64,9 +69,10 @@ _PHRASES = (
     Phrase("remove me", "take|get {gap} {me}|number|name {gap} off|out", _W),
     Phrase(
         "remove me",
-        "remove|delete|take|get|scratch {gap} {me}|{details}|this off|out? {gap} {list}",
+        "remove|delete|take|get|scratch {gap} {me}|{details}|this|{phone} off|out? {gap} {list}",
         _U,
     ),
+    Phrase("remove me", "{drop} {gap} {me}|number|{phone} off|out? {gap} {list}", _U),
     Phrase("told you to stop", "asked|told|begged|asking|telling you {any}? to {stop}", _W),
     Phrase("not interested", "uninterested in {gap} {texts}|{texts1}"),
     Phrase("remove me", "be|get removed|unsubscribed", _W),
@@ -92,12 +98,15 @@ _PHRASES = (
     Phrase("revoke consent", "dont|didnt|never {gap} consent|consented|authorize|authorized"),
     Phrase("revoke consent", "consent|permission {gap} withdrawn|revoked", _W),
     Phrase("revoke consent", "dont {gap} have|give {gap} consent|permission"),
+    Phrase("revoke consent", "you nolonger have {gap} consent|permission"),
     Phrase("revoke consent", "not allowed|permitted|authorized to {text}|call"),
     Phrase("revoke consent", "never|didnt {gap} gave|give {gap} consent|permission"),
     Phrase(
         "never signed up", "never|didnt {gap} sign|signed|signup {gap} for {gap} this|these|{texts}"
     ),
     Phrase("never signed up", "never|didnt ask|asked for {gap} this|these|it|{texts}"),
+    Phrase("never signed up", "nobody|noone ask|asked for {gap} {texts}"),
+    Phrase("never signed up", "never|didnt ask|asked to be texted|contacted|messaged", _W),
     Phrase("never signed up", "never|didnt agree|agreed to {gap} this|these|it|{texts}", _W),
     Phrase("never signed up", "never|didnt subscribed|subscribe", _W),
     Phrase("wrong person", "wrong phone|cell? number|person|phone|guy|recipient|contact", _S),
@@ -124,6 +133,11 @@ _PHRASES = (
         _D,
     ),
     Phrase("enough", "enough|done|toomany {gap} {texts}|{texts1}|already", _D),
+    Phrase("enough", "sick|tired of {gap} {texts}", _D),
+    Phrase("do not want", "rather|prefer not to? get|receive {gap} {texts}"),
+    Phrase("do not text", "refrain from {gap} {texting}", _W),
+    Phrase("do not text", "dont use {gap} this|my number|phone", _D),
+    Phrase("remove me", "remove|delete|take it off|from your {list}", _D),
     Phrase("pause", "pause|mute|hold {gap} {texts}|these|this", _D),
     Phrase(
         "i will report you", "report|reported|reporting|block|blocking|blocked {gap} you|number", _W
@@ -145,7 +159,8 @@ _PHRASES = (
 ENGLISH = Language(
     code="en",
     stop="""stop stopall optout unsubscribe unsub unsubscribed unsubscribing stopping quit end
-        revoke remove exit halt discontinue cease desist terminate deactivate unenroll""",
+        revoke remove exit halt discontinue cease desist terminate deactivate unenroll unfollow
+        unregister deregister""",
     alone="removed nomore td delete withdraw",
     cancel="cancel cancellation cancelation cancelall",
     misspelt="stop stopall unsubscribe unsubscribed quit revoke remove cancel optout discontinue",
@@ -156,7 +171,7 @@ ENGLISH = Language(
         respectfully damn dammit""",
     filler="""our i im id ill ive we weve you youre youve thats whats me us my your yours it this
         that these those them the a an of to from with and any some such its all everything
-        anything thing things too enough am also so be""",
+        anything annoying robo thing things too enough am also so be""",
     wish="""uninterested choose decided elect prefer hereby typing type want wanna need would like
         could can will wish to trying try how do make let must shall asking ask asked told tell
         said say saying say get have got love gotta should being requesting request requested going
@@ -202,13 +217,14 @@ ENGLISH = Language(
         since because who whoever as not was you are looking for trying reach reaching off out from
         do does will off at please lol afraid believe may must guess what in up wish or else off
         and other person belongs anyone fcc ftc tcpa attorney lawyer police sue lawsuit carrier
-        being today""",
+        being today months years""",
     aliases="""u=you ur=your pls=please plz=please plss=please plse=please pleas=please thx=thanks
         tks=thanks txt=text txts=texts txting=texting txtin=texting textin=texting msg=message
         msgs=messages msging=messaging messages=messages dnt=dont donot=dont mssgs=messages
         unsubscribeme=unsubscribe unsubcribed=unsubscribed usubscribe=unsubscribe cancle=cancel
-        tex=text gimme=give wat=what unscribe=unsubscribe stahp=stop stp=stop texing=texting
-        phonenumber=number im=im mailinglist=list fk=fuck fck=fuck fuk=fuck fuc=fuck fcking=fucking
+        tex=text gimme=give wat=what unscribe=unsubscribe stahp=stop stp=stop stoppit=stop
+        phonenumber=number im=im w=with texing=texting mailinglist=list fk=fuck fck=fuck fuk=fuck
+        fuc=fuck fcking=fucking
         fuckin=fucking fkin=fucking cellphone=cell cud=could cld=could wud=would xt=text
         nmbr=number nbr=number num=number""",
     joined="""opt_out=optout stop_all=stopall un_subscribe=unsubscribe un_subscribed=unsubscribed
@@ -217,11 +233,13 @@ ENGLISH = Language(
         good_evening=hello good_day=hello non_stop=nonstop 2_end=end 2_stop=stop 2_quit=quit
         not_interested=uninterested am_not_interested=uninterested
         no_longer_interested=uninterested blowing_up=bothering no_further=nomore
-        for_the_love=please how_many_times=how opting_out=optout opted_out=optout
+        for_the_love=please for_heavens_sake=please for_gods_sake=please for_petes_sake=please
+        how_many_times=how opting_out=optout opted_out=optout
         no_longer=nolonger no_more=nomore any_more=anymore thank_you=thanks no_one=noone f_u=fu
         f_off=fuckoff f_you=fu too_many=toomany is_not=isnt am_not=not sign_up=signup
         signed_up=signup phone_number=number cell_number=number cease_and_desist=desist
-        cancel_all=cancelall aint_no=no b_s=bullshit do_n_t=dont i_m=im""",
+        cancel_all=cancelall aint_no=no b_s=bullshit do_n_t=dont i_m=im
+        is_annoying=annoying are_annoying=annoying""",
     sets=_SETS,
     phrases=_PHRASES,
 )

@@ -65,7 +65,7 @@ FRENCH = Language(
     polite="""veuillez svp stp plaît merci bonjour bonsoir salut madame monsieur maintenant
         immédiatement jamais tout_de_suite urgent désolé désolée pardon cordialement enfin""",
     filler="""tout je j moi m me mon ma mes tu toi te ton ta tes vous vos votre nous notre nos ce
-        ça cela ces cette le la les l un une des de du d et à s se en y on que qu c est plus""",
+        ça cela ces cette le la les l un une des de du d et à aux s se en y on que qu c est plus""",
     wish="""veux voudrais souhaite peux pouvez pouvoir désire demande dis dit ai demandé faire
         faites comment aimerais merci vouloir""",
     answers="oui non ok d_accord daccord",

@@ -27,8 +27,8 @@ class Phrase:
     """A way of asking us to stop.
 
     name: how it is recorded. pattern: items apart by spaces; `a|b` one of these words, `{set}` one
-    of the language's set, `{gap}` up to four fillers, `{any}` one or two words whatever they are,
-    a `?` behind an item makes it optional.
+    of the language's set, `{gap}` up to four fillers, `{phone}` a phone number, `{any}` one or two
+    words whatever they are, a `?` behind an item makes it optional.
     """
 
     name: str

@@ -17,15 +17,21 @@ from notifyq.domain.wording.lookalikes import unboxed
 # that cutting it loses no opt-out that is decided on the whole of a text.
 READ_MAX = 4_096
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032\u00b4\u0060\uff07", "'"))
+# What breaks a line on paper breaks one here: GSM 03.38 has a form feed.
+_LINE_ENDS = str.maketrans(dict.fromkeys("\v\f\x1c\x1d\x1e\x85", "\n"))
+_PLAINER = {**_APOSTROPHES, **_LINE_ENDS}
 _BREAKS = re.compile(r"[\r\n\u2028\u2029]+")
-_SIGNATURE_LINE = re.compile(r"\s*(?:--|__|==|\*\*|>|~)")
+# Signs on both sides of a line are emphasis: "**stop**".
+_SIGNATURE_LINE = re.compile(r"\s*(?:--|__|==|\*\*|>|~)(?!.*\w[^\w\s]*(?:--|__|==|\*\*|<|~)\s*$)")
 _SIGNATURE = re.compile(
     r"(?:sent (?:from|via|with|by) (?:my|a|the|outlook|gmail|yahoo|mail|proton|aol)\b"
     r"|get outlook for\b|enviado (?:desde|de|do) (?:mi|meu|el|un|outlook)\b"
     r"|envoye (?:de|depuis|a partir de) (?:mon|ma|outlook)\b"
     r"|von meinem \w+ gesendet|gesendet (?:von|mit) (?:meinem|outlook)\b"
-    r"|inviato da(?:l mio)?\b|(?:on|el|le|am) .{1,80}(?:wrote|escribio|a ecrit|schrieb):).*",
-    re.IGNORECASE | re.DOTALL,
+    r"|inviato da(?:l mio)?\b)[^\n]*"
+    # What is quoted below a line like this is ours, to the end.
+    r"|(?:on|el|le|am) [^\n]{1,80}(?:wrote|escribio|a ecrit|schrieb):[\s\S]*",
+    re.IGNORECASE,
 )
 _CONTRACTED = re.compile(r"(?<=\w)'(?=(?:t|s|m|re|ve|ll|d)\b)", re.IGNORECASE)
 # Three letters and more, apart by one space or by signs: "s t o p", "S.T.O.P.", "s - t - o - p".
@@ -78,7 +84,7 @@ def clauses(cleaned: str) -> list[Clause]:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", unboxed(text.translate(_APOSTROPHES)))
+    text = unicodedata.normalize("NFKC", unboxed(text.translate(_PLAINER)))
     apart = unicodedata.normalize("NFKD", "".join(filter(_is_seen, text)))
     unmarked = (char for char in apart if unicodedata.category(char)[0] != "M")
     return unicodedata.normalize("NFC", "".join(unmarked))

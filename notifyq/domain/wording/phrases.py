@@ -19,6 +19,8 @@ from notifyq.domain.wording.vocabulary import (
     PAST,
 )
 
+# A number as it is written in a text about it: "415 555 0123".
+_PHONE = r"\d{7,15}|(?:\d{1,3} )?\d{3} \d{3} \d{4}"
 _GAP_MAX = 4  # fillers within a phrase: "stop it with all the messages"
 _NEGATION_REACH = 2  # words before a phrase in which "don't" turns it
 # "Why won't you stop texting me", "if you don't stop texting": these do not mean the contrary.
@@ -106,7 +108,8 @@ def _sets_of(language: Language) -> Mapping[str, str]:
     for line in fold(language.sets).strip().splitlines():
         name, _, words = line.partition(":")
         found.setdefault(name, []).extend(words.split())
-    return {name: "|".join(map(re.escape, words)) for name, words in found.items()}
+    sets = {name: "|".join(map(re.escape, words)) for name, words in found.items()}
+    return {**sets, "phone": _PHONE}
 
 
 def _compiled(phrase: Phrase, sets: Mapping[str, str]) -> _Search:

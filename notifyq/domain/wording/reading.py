@@ -7,16 +7,18 @@ ways it is UNCLEAR: a person reads it, and no marketing goes out meanwhile.
 Within one text an opt-out beats an opt-in and a cry for help. Total: any text has a reading.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
 from notifyq.domain.wording.normal import Clause, clauses, clean
-from notifyq.domain.wording.reactions import is_reaction
+from notifyq.domain.wording.reactions import Beside, beside_quotation
 from notifyq.domain.wording.vocabulary import (
     BEFORE_NOUN,
     CANCEL,
+    HEADS,
     LIFT,
     OPT_OUT,
     PLACE,
@@ -31,6 +33,7 @@ _STOP_SIGN = _STOP_SIGNS[0]
 _NO_SIGNS = "\u274c\u274e\U0001f645\u2716"  # they may just say no
 _QUIET_SIGNS = "\U0001f64f\U0001f620\U0001f621\U0001f92c\U0001f624"  # folded hands, angry faces
 _SKIN = range(0x1F3FB, 0x1F400)
+_NO_LETTER = re.compile(r"[\W\d_]")  # "STOP2ME", "stop@once"
 _SAYS_NOTHING = {Says.POLITE, Says.NOTHING}
 _BESIDE_A_WORD = {Says.WORD, Says.CANCEL, Says.POLITE, Says.HELP, Says.HOSTILE}
 
@@ -61,14 +64,40 @@ class Reading:
 
 def read_text(text: str) -> Reading:
     """Return what a text asks of us. text: as it came; what is behind READ_MAX is not read."""
-    if is_reaction(text):
-        return Reading(Intent.OTHER, "reaction")
     cleaned = clean(text)
+    beside = beside_quotation(cleaned)
+    return _read(cleaned) if beside is None else _reaction(beside)
+
+
+def _read(cleaned: str) -> Reading:
     said = clauses(cleaned)
     if not said:
         return _signs(cleaned)
     reading = _weighed(said, _STOP_SIGN in cleaned)
-    return reading if reading.intent is not Intent.OTHER else _one_word(said) or reading
+    if reading.intent is not Intent.OTHER:
+        return reading
+    return _one_word(said) or _headed(said) or reading
+
+
+def _reaction(beside: Beside) -> Reading:
+    """Return what the person wrote beside a reaction: what it quotes is ours."""
+    reading = _read(beside.text)
+    if reading.intent is Intent.OTHER:
+        return Reading(Intent.OTHER, "reaction")
+    if beside.may_be_quoted:
+        return Reading(Intent.UNCLEAR, "reaction", reading.word)
+    return reading
+
+
+def _headed(said: Sequence[Clause]) -> Reading | None:
+    """Keep from being business what begins with a word that our texts ask people to write.
+
+    "Stop at the gate" is read both ways by people too, when it answers "Reply STOP to opt out".
+    """
+    words = said[0].words
+    heads = (known_words(words)[0].text, known_words([_NO_LETTER.split(words[0])[0]])[0].text)
+    word = next((head for head in heads if head in HEADS), None)
+    return None if word is None else Reading(Intent.UNCLEAR, "headed", word)
 
 
 def _signs(cleaned: str) -> Reading:

@@ -26,7 +26,7 @@ _W, _U, _S, _D = Strength.WHOLE, Strength.UNLESS_MATTER, Strength.STRANGER, Stre
 _PHRASES = (
     Phrase("dejen de escribir", "{dejen} ya? de|con {gap} {enviar}", _W),
     Phrase("dejen de escribir", "{dejen} ya? de|con {gap} {enviar} {gap} {mensajes}"),
-    Phrase("dejen de escribir", "{dejen} ya? de|con? {gap} {mensajes}", _W),
+    Phrase("dejen de escribir", "{dejen}|parale|parenle ya? de|con? {gap} {mensajes}", _W),
     Phrase(
         "dejen de escribir", "no me|nos sigan|siga|sigas enviando|mandando|escribiendo|molestando"
     ),
@@ -109,7 +109,7 @@ SPANISH = Language(
     past="llegó recibí recibido enviaron mandaron porque cuando si",
     loose="""es tiene tienen creo aquí ese soy está están lo siento se ha han usted este eso
         equivocado favor marcado llamado persona nada vuelva vuelvan más a mi aquí ya le
-        nadie""",
+        nadie que busca buscan""",
     aliases="xfavor=favor xfa=porfa pf=porfa grax=gracias q=que k=que nomás=nomas cancelr=cancelar",
     joined="por_fin=porfin no_mas=nomas por_favor=porfavor ya_basta=basta ya_no=no ya_no_más=nomas",
     sets=_SETS,

@@ -8,6 +8,9 @@ from notifyq.domain.wording.others import OTHERS
 from notifyq.domain.wording.spanish import SPANISH
 
 LANGUAGES: tuple[Language, ...] = (ENGLISH, SPANISH, FRENCH, *OTHERS)
+# A text that begins with one of these is held for a person at least, whatever else it says.
+_HEADS = "stop stopp stopall optout unsubscribe unsub unsubscribed revoke"
+HEADS = frozenset(_HEADS.split())
 LIFT = frozenset({"start", "yes", "unstop"})  # what Twilio and the carriers know, and no other
 # Behind or before an opt-out word without a space between: "stopit", "pleasestop".
 _STUCK_BEHIND = "it all now this me please pls plz texting texts text messages sms sending spam"

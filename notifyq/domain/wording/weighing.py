@@ -66,6 +66,8 @@ _WISHES = {
 _ASKED_TO_WRITE = frozenset({"text", "message", "me", "us", "please", "just", "only", "instead"})
 # What our texts ask people to write: standing out in a sentence, a person has to read it.
 _KEYWORDS = frozenset({"stop", "stopall", "optout", "unsubscribe", "unsub"})
+# Beside an opt-out word and a number: a program's code, a booking's, or a finger that slipped.
+_BESIDE_A_NUMBER = OPT_OUT | POLITE | ABOUT | ANSWERS
 
 
 def sense_of(words: Sequence[Word]) -> Sense:
@@ -78,7 +80,7 @@ def sense_of(words: Sequence[Word]) -> Sense:
         return replace(bare, says=Says.WISH) if is_bare and bare else replace(sense, word=name)
     if is_somebody_else([word.written for word in words]):
         return Sense(Says.NAME, "wrong_person", "not this person")
-    return bare or _hostile(texts) or _rest(words)
+    return bare or _numbered(texts) or _hostile(texts) or _rest(words)
 
 
 def _bare(words: Sequence[Word]) -> Sense | None:
@@ -100,6 +102,24 @@ def _bare(words: Sequence[Word]) -> Sense | None:
     return (
         Sense(Says.DOUBT, "booking", texts[at]) if booked else Sense(Says.CANCEL, rule, texts[at])
     )
+
+
+def _numbered(texts: Sequence[str]) -> Sense | None:
+    """Read "STOP 2" and "cancel #24273": they say neither texts nor business.
+
+    "Unsubscribe 2" can be nothing but an opt-out.
+    """
+    plain = [text for text in texts if not _has_digit(text)]
+    word = next((text for text in plain if text in OPT_OUT), None)
+    beside = BESIDE | OPT_OUT if word in _KEYWORDS else _BESIDE_A_NUMBER
+    if word is None or len(plain) == len(texts) or not beside.issuperset(plain):
+        return None
+    says = Says.WORD if word in _KEYWORDS and word != "stop" else Says.DOUBT
+    return Sense(says, "numbered", word)
+
+
+def _has_digit(text: str) -> bool:
+    return any(char.isdigit() for char in text)
 
 
 def _beside(word: str, texts: Sequence[str]) -> frozenset[str]:
@@ -126,17 +146,21 @@ def _rest(words: Sequence[Word]) -> Sense:
         return Sense(Says.HELP, "word", next(text for text in texts if text in HELP))
     if said <= BESIDE | HOSTILE_FILLER | NEGATION:
         return Sense(Says.POLITE if said <= POLITE | HOSTILE else Says.NOTHING)
-    if not said.isdisjoint(MATTER) or any(char.isdigit() for text in texts for char in text):
-        return Sense(Says.MATTER)
-    lead = _lead(words)
-    return Sense(Says.LEADS, "leading_word", lead) if lead else Sense(Says.ELSE)
+    is_business = not said.isdisjoint(MATTER) or any(map(_has_digit, texts))
+    lead = _standing_out(words) or (None if is_business else _lead(texts))
+    if lead is not None:
+        return Sense(Says.LEADS, "leading_word", lead)
+    return Sense(Says.MATTER if is_business else Says.ELSE)
 
 
-def _lead(words: Sequence[Word]) -> str | None:
-    """Return the opt-out word that heads the clause, or stands out in it by its capitals."""
-    texts = [word.text for word in words]
+def _lead(texts: Sequence[str]) -> str | None:
+    """Return the opt-out word that heads the clause."""
     first = next((at for at, text in enumerate(texts) if text not in POLITE), 0)
-    if texts[first] in _KEYWORDS and PLACE.isdisjoint(texts[first + 1 : first + 2]):
-        return texts[first]
+    follows = texts[first + 1 : first + 2]
+    return texts[first] if texts[first] in _KEYWORDS and PLACE.isdisjoint(follows) else None
+
+
+def _standing_out(words: Sequence[Word]) -> str | None:
+    """Return the opt-out word that stands out in the clause by its capitals."""
     out = (word.text for word in words if word.text in _KEYWORDS and word.written.isupper())
     return None if all(word.written.isupper() for word in words) else next(out, None)

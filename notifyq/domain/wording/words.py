@@ -6,13 +6,22 @@ from dataclasses import dataclass
 
 from notifyq.domain.wording.lookalikes import skeletons
 from notifyq.domain.wording.slips import is_slip_of
-from notifyq.domain.wording.vocabulary import ALIASES, JOINED, KNOWN, MISSPELT, STUCK
+from notifyq.domain.wording.vocabulary import (
+    ALIASES,
+    JOINED,
+    KNOWN,
+    MISSPELT,
+    OPT_OUT,
+    STUCK,
+)
 
 _JOINED_MAX = 3  # words that count as one
 # Words of a clause. A longer one is a sentence, and a slip in it decides nothing.
 _SLIPS_SOUGHT_MAX = 12
-_AGAIN = re.compile(r"^(.{3,12}?)\1+$")  # "stopstop"
+_AGAIN = re.compile(r"^(.{3,12}?|[^\x00-\x7f]{1,2})\1+$")  # "stopstop"
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")
+_DIGITS = "0123456789"
+_CODE_LETTERS_MAX = 2  # of Latin letters beside a number: "B12" is a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,25 @@ class Word:
 def known_words(written: Sequence[str]) -> tuple[Word, ...]:
     """Return the words as they are compared; some together are one ("opt out")."""
     slips = len(written) <= _SLIPS_SOUGHT_MAX
-    return tuple(_joined([_known(word, slips) for word in written]))
+    return tuple(_joined([one for word in written for one in _apart(word, slips)]))
+
+
+def _apart(written: str, slips: bool) -> Sequence[Word]:
+    """Return the word; two where a number is written to an opt-out word: "STOP12345".
+
+    "quit3" is so read before it is "quite", and "STOP1" is a slip of the finger before it is so.
+    """
+    word = _known(written, slips)
+    if word.text in OPT_OUT:
+        return (word,)
+    cores = {written.rstrip(_DIGITS), written.lstrip(_DIGITS), written.strip(_DIGITS)} - {written}
+    inner = (_known(core, slips=False) for core in cores if _is_word(core))
+    found = next((one for one in inner if one.text in OPT_OUT), None)
+    return (word,) if found is None else (found, Word("0", written))
+
+
+def _is_word(core: str) -> bool:
+    return len(core) > _CODE_LETTERS_MAX or not core.isascii()
 
 
 def _known(written: str, slips: bool) -> Word:
