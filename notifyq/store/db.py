@@ -8,6 +8,7 @@ cancelled (PostgreSQL then answers COMMIT, with nothing but a notice). The third
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, LiteralString, Self, TypeVar
@@ -15,6 +16,7 @@ from typing import Any, Generic, LiteralString, Self, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ClauseElement
@@ -153,6 +155,13 @@ async def transact(conn: Conn, work: Callable[[Conn], Awaitable[T]]) -> Committe
     if conn.unreplicated:
         return Unknown("the wait for the synchronous standby was cancelled")
     return Committed(value)
+
+
+def savepoint(conn: Conn) -> AbstractAsyncContextManager[object]:
+    """Within a transaction: what is done under it is undone if it raises, and nothing else is."""
+    if conn.info.transaction_status is not TransactionStatus.INTRANS:
+        raise RuntimeError("a savepoint is one of an open transaction, which somebody commits")
+    return conn.transaction()
 
 
 async def rows(conn: Conn, statement: ClauseElement) -> list[dict[str, Any]]:
