@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ClauseElement
@@ -159,7 +159,7 @@ async def transact(conn: Conn, work: Callable[[Conn], Awaitable[T]]) -> Committe
 
 def savepoint(conn: Conn) -> AbstractAsyncContextManager[object]:
     """Within a transaction: what is done under it is undone if it raises, and nothing else is."""
-    if conn.info.transaction_status is not TransactionStatus.INTRANS:
+    if conn.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
         raise RuntimeError("a savepoint is one of an open transaction, which somebody commits")
     return conn.transaction()
 
@@ -184,16 +184,12 @@ class Pool:
         lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     ) -> None:
         """size_max: connections at the most; the database has to have room for them."""
-
-        async def configure(conn: Conn) -> None:
-            await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
-
         self._pool = AsyncConnectionPool(
             conninfo(url),
             connection_class=Conn,
             min_size=1,
             max_size=size_max,
-            configure=configure,
+            configure=partial(prepare_session, hot=hot, lock_timeout_ms=lock_timeout_ms),
             open=False,
         )
         self.connection = self._pool.connection
@@ -220,9 +216,8 @@ class DatabaseClock:
 
     async def set_by(self, conn: Conn) -> None:
         """Read the database's clock; the error is at most the round trip."""
-        row = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
-        if row is not None:
-            self._ahead = row[0] - datetime.now(UTC)
+        ((now,),) = await (await conn.execute("SELECT clock_timestamp()")).fetchall()
+        self._ahead = now - datetime.now(UTC)
 
     def now(self) -> datetime:
         """Return the database's time, aware UTC."""
