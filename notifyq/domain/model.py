@@ -153,6 +153,7 @@ class Due:
     terms: Terms = PLAIN
     profile: str | None = None  # of its recipient, as it is kept: domain/profile.py
     unsubscribe: str | None = None  # the token of a mail that one click unsubscribes from
+    begun_at: datetime | None = None  # its last begin, of what is capped; None: there was none
 
 
 @dataclass(frozen=True, slots=True)

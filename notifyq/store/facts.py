@@ -12,14 +12,18 @@ from notifyq.store.partitions import leaf_sql
 from notifyq.store.queue import Claim
 
 # Purpose: what the decision needs to know. Cost: two primary-key look-ups a job, on the leaves of
-# one day, and one more where the recipient is kept here.
+# one day, one more where the recipient is kept here, and one where there is a cap.
 FACTS: LiteralString = """
 SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address, c.body,
        d.state, d.expires_at, d.not_before, d.cancel_requested_at IS NOT NULL, c.more,
        d.registered_at, d.category, d.recipient, d.hours, d.time_zone, d.cap, d.sender,
        d.is_marketing, d.is_mandatory, d.is_separate, d.is_exempt, r.profile,
        CASE WHEN %(is_mail)s::bool AND d.is_marketing
-            THEN unsubscribe_token(%(cell)s::int2, d.brand, d.program, d.address_key) END
+            THEN unsubscribe_token(%(cell)s::int2, d.brand, d.program, d.address_key) END,
+       CASE WHEN d.cap IS NOT NULL
+            THEN (SELECT began_at FROM attempt_{month}
+                   WHERE cell = %(cell)s::int2 AND delivery_id = u.delivery_id
+                   ORDER BY number DESC LIMIT 1) END
   FROM unnest(%(ids)s::uuid[]) AS u (delivery_id),
        LATERAL (SELECT tenant_id, brand, program, address_key, state, expires_at, not_before,
                        cancel_requested_at, registered_at, category, recipient, hours,
@@ -43,7 +47,8 @@ SELECT u.delivery_id, d.tenant_id, d.brand, d.program, d.address_key, c.address,
                            LIMIT 1) AS r ON true
 """
 
-_TERMS_AT = 12  # columns of FACTS before those of the terms, without the id
+# Columns of FACTS before those of the terms, without the id, and after them.
+_TERMS_AT, _AFTER_TERMS = 12, 3
 
 
 async def load(
@@ -60,7 +65,7 @@ async def load(
     found = []
     for delivery_id, *fact in sorted(await cursor.fetchall(), key=itemgetter(0)):
         c = by_id[delivery_id]
-        its, said, rest = fact[:_TERMS_AT], fact[_TERMS_AT:-2], fact[-2:]
+        its, said, rest = fact[:_TERMS_AT], fact[_TERMS_AT:-_AFTER_TERMS], fact[-_AFTER_TERMS:]
         known = [*its, _terms(*said), *rest]
         found.append(Due(delivery_id, c.attempts, c.tries, c.criticality, c.place, *known))
     return found
