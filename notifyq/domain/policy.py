@@ -144,8 +144,9 @@ def _dead(_: Due, facts: Facts) -> Objection | None:
 
 
 def _not_wanted(due: Due, facts: Facts) -> Objection | None:
+    """Whoever is erased wants nothing at the address that was kept, though it be mandatory."""
     wanted = facts.preference is None or facts.preference.on or due.terms.is_mandatory
-    return None if wanted else End(Event.SUPPRESS, Reason.PREFERENCE_OFF)
+    return End(Event.SUPPRESS, Reason.PREFERENCE_OFF) if due.is_erased or not wanted else None
 
 
 def _too_early(due: Due, facts: Facts) -> Objection | None:

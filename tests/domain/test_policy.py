@@ -143,3 +143,10 @@ def test_a_begin_takes_the_place_of_the_one_before_it() -> None:
     assert begun(3).with_begin(NOW, None).begun_at == (NOW - 3 * HOUR, NOW)
     assert begun(1, 1).with_begin(NOW, at).begun_at == (at, NOW)
     assert begun(3, 1).with_begin(NOW, NOW - 30 * HOUR).begun_at == (NOW - 3 * HOUR, at, NOW)
+
+
+def test_whoever_is_erased_since_gets_nothing_where_it_was_kept_mandatory_or_not() -> None:
+    off = End(Event.SUPPRESS, Reason.PREFERENCE_OFF)
+    for terms in (Terms(), Terms(is_mandatory=True)):
+        early = replace(DUE, terms=terms, not_before=NOW + TICK)
+        assert decide(replace(early, is_erased=True), ALLOWED, now=NOW) == off
