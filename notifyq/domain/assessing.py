@@ -4,9 +4,7 @@ Several deliveries of a batch may go to one address. Each that begins counts aga
 next, as if they had come one after the other.
 """
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from notifyq.domain.hours import Hours
@@ -28,16 +26,13 @@ class Assessor:
         """consent: the rows of everybody in the batch, all of them locked."""
         self._consent = dict(consent)
         self._channel = channel
-        self.begun: Counter[Key] = Counter()  # of what is capped, by address
 
     def decide(self, due: Due, now: datetime) -> Decision:
         """Decide on one. now: the database's time."""
         key = due.brand, due.address_key
         decision = decide(due, facts_of(due, self._consent.get(key), now, self._channel))
-        if isinstance(decision, Send) and due.terms.cap is not None and not due.attempts:
-            self.begun[key] += 1
-            said = self._consent[key]
-            self._consent[key] = replace(said, begun_at=(*said.begun_at, now))
+        if isinstance(decision, Send) and due.terms.cap is not None:
+            self._consent[key] = self._consent[key].with_begin(now, due.begun_at)
         return decision
 
 

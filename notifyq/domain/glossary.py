@@ -46,7 +46,7 @@ REASONS: dict[Reason, str] = {
     Reason.QUIET_HOURS: "the recipient's own quiet hours; it waits for their end",
     Reason.COURTESY_HOURS: "outside 8 to 21 o'clock where the recipient may be",
     Reason.LEGAL_HOURS: "outside the hours of a state where the recipient may be",
-    Reason.NO_ZONE: "nobody knows what time it is where the recipient is",
+    Reason.NO_ZONE: "nobody knows what time it is where the recipient of a text is",
     Reason.NO_COMMON_HOURS: "no hour is right everywhere where the recipient may be",
     Reason.CAPPED: "as many as its category allows in 24 hours have gone to this address",
 }

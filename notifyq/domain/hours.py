@@ -66,6 +66,7 @@ class Whereabouts:
     states: frozenset[str] = frozenset()
     own_zone: str | None = None
     quiet: Quiet | None = None
+    unbound: bool = False  # by the hours of the law: then only their own count
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def look(now: datetime, hours: Hours, where: Whereabouts, *, guard_s: float = 0)
     if now.tzinfo is None or guard_s < 0:
         raise ValueError("needs an aware time, and a guard of 0 s or more")
     now, guard = now.astimezone(UTC), timedelta(seconds=guard_s)
+    hours = Hours.RECIPIENT if where.unbound else hours
     zones = where.zones if where.own_zone is None else frozenset({where.own_zone})
     if hours is Hours.LEGAL and not zones:
         return Closed(None, Why.NO_ZONE, None)

@@ -155,6 +155,8 @@ class Due:
     terms: Terms = PLAIN
     profile: str | None = None  # of its recipient, as it is kept: domain/profile.py
     unsubscribe: str | None = None  # the token of a mail that one click unsubscribes from
+    begun_at: datetime | None = None  # its last begin, of what is capped; None: there was none
+    is_erased: bool = False  # its address was its recipient's, who is erased since
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ each of them says. What is not known is never taken for a yes: no consent row me
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from notifyq.domain.hours import Closed, Hours, Open, Whereabouts, look
@@ -32,7 +32,14 @@ class Consent:
     programs: tuple[str, ...] = ()  # those that are blocked by themselves
     held: bool = False  # a person has yet to read what was written to us
     consented: bool = False  # to marketing, in writing
-    begun_at: tuple[datetime, ...] = ()  # of what is capped, the last ones, oldest first
+    begun_at: tuple[datetime, ...] = ()  # of what is capped, each one's last, oldest first
+
+    def with_begin(self, now: datetime, before: datetime | None) -> "Consent":
+        """Return it with a begin that counts. before: when that message last began, if it did."""
+        begun = list(self.begun_at)
+        if before in begun:
+            begun.remove(before)
+        return replace(self, begun_at=tuple(sorted([*begun, now])))
 
     def blocks(self, program: str, *, separate: bool) -> bool:
         """Whether a program may not be sent. separate: a STOP of its brand does not reach it."""
@@ -137,8 +144,9 @@ def _dead(_: Due, facts: Facts) -> Objection | None:
 
 
 def _not_wanted(due: Due, facts: Facts) -> Objection | None:
+    """Whoever is erased wants nothing at the address that was kept, though it be mandatory."""
     wanted = facts.preference is None or facts.preference.on or due.terms.is_mandatory
-    return None if wanted else End(Event.SUPPRESS, Reason.PREFERENCE_OFF)
+    return End(Event.SUPPRESS, Reason.PREFERENCE_OFF) if due.is_erased or not wanted else None
 
 
 def _too_early(due: Due, facts: Facts) -> Objection | None:
@@ -163,13 +171,18 @@ def _hours(due: Due, facts: Facts) -> Open | Closed | None:
 
 
 def _capped(due: Due, facts: Facts) -> Objection | None:
-    """Count begins, not arrivals: a message that may have arrived counts."""
+    """Count begins, not arrivals: a message that may have arrived counts, once, at its last begin.
+
+    A retry whose own begin still counts takes its own place. A later one needs one like any other.
+    """
     cap = due.terms.cap
-    if cap is None or facts.consent is None or due.attempts:
-        return None  # a retry is the same message
+    if cap is None or facts.consent is None:
+        return None
     day = timedelta(hours=CAP_HOURS)
-    recent = [at for at in facts.consent.begun_at if at > facts.now - day]
-    return _wait(due, recent[-cap] + day, Reason.CAPPED) if len(recent) >= cap else None
+    recent = sorted(at for at in facts.consent.begun_at if at > facts.now - day)
+    if len(recent) < cap or due.begun_at in recent:
+        return None
+    return _wait(due, recent[-cap] + day, Reason.CAPPED)
 
 
 def _wait(due: Due, until: datetime, reason: Reason) -> Objection:

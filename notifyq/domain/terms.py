@@ -32,6 +32,7 @@ class Terms:
     is_mandatory: bool = False  # no preference turns it off
     is_separate: bool = False  # a STOP of its brand does not reach its program, nor the other way
     is_exempt: bool = False  # goes out whatever was opted out: the answer to a STOP; an emergency
+    is_by_id: bool = False  # its address is the one that was kept of its recipient
     stamp: Stamp | None = None
 
 

@@ -2,7 +2,8 @@
 
 A transaction of its own, after the one that wrote what became of the delivery: the consent row is
 locked by workers before they lock deliveries. News that is lost in between costs one more attempt,
-which the provider refuses again.
+which the provider refuses again. Not so an objection, which nobody tells again once it is
+acknowledged: every copy of it is acted on, and it is noted once.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from notifyq.domain.model import RANK_DELIVERED, Bounce, Channel, Receipt
 from notifyq.domain.outcome import Outcome, Refusal, Refused
 from notifyq.store import ledger
 from notifyq.store.bounces import News, note, person_of
-from notifyq.store.db import Committed, Conn, transact
+from notifyq.store.db import Committed, Conn, Unknown, transact
 
 _TELLING = (Bounce.DEAD, Bounce.SOFT, Bounce.OPTED_OUT)
 
@@ -31,23 +32,46 @@ def of_outcome(delivery_id: UUID, outcome: Outcome, at: datetime) -> News | None
 def of_receipt(delivery_id: UUID, receipt: Receipt) -> News | None:
     """Return what a receipt says of the address; None for nothing."""
     if receipt.bounce in _TELLING:
-        return News(delivery_id, receipt.bounce, receipt.code, receipt.at)
+        return News(delivery_id, receipt.bounce, receipt.code, receipt.at, _told(receipt))
     return News(delivery_id, None, None, None) if receipt.rank == RANK_DELIVERED else None
 
 
-async def keep(conn: Conn, found: Sequence[News], *, cell: int, new_id: Callable[[], UUID]) -> int:
-    """Keep news, each for itself; return how many said something new and are known to be kept."""
-    kept = 0
+def is_objection(news: News) -> bool:
+    """Whether it says that the person wants nothing more: then it must not be lost."""
+    return news.bounce is Bounce.OPTED_OUT
+
+
+async def keep(
+    conn: Conn, found: Sequence[News], *, cell: int, new_id: Callable[[], UUID]
+) -> int | Unknown:
+    """Keep news, each for itself; return how many said something new and are known to be kept.
+
+    Unknown: an objection may be there or not. Whoever told of it must tell it again.
+    """
+    kept, doubt = 0, None
     for news in found:
 
         async def work(conn: Conn, news: News = news) -> bool:
-            if news.bounce is Bounce.OPTED_OUT:
+            if is_objection(news):
                 return await _opt_out(conn, news, cell=cell, event_id=new_id())
             return await note(conn, news, cell=cell)
 
         fate = await transact(conn, work)
-        kept += isinstance(fate, Committed) and fate.value
-    return kept
+        if isinstance(fate, Committed):
+            kept += fate.value
+        elif is_objection(news):
+            doubt = fate
+    return kept if doubt is None else doubt
+
+
+def _told(receipt: Receipt) -> dict[str, str]:
+    """Return what every copy of a receipt says, and no other receipt."""
+    told = {
+        "reference": receipt.reference,
+        "provider_id": receipt.provider_id,
+        "status": receipt.status,
+    }
+    return told if receipt.at is None else told | {"told_at": receipt.at.isoformat()}
 
 
 async def _opt_out(conn: Conn, news: News, *, cell: int, event_id: UUID) -> bool:
@@ -67,6 +91,7 @@ async def _opt_out(conn: Conn, news: News, *, cell: int, event_id: UUID) -> bool
         reason=f"the provider says so: {news.code or 'no code'}",
         at=news.at,
         program=person.separate_program,
-        evidence={"delivery_id": str(news.delivery_id), "code": news.code},
+        evidence={"delivery_id": str(news.delivery_id), "code": news.code} | dict(news.told),
+        once=tuple(news.told),
     )
     return (await ledger.note(conn, person.who, entry, cell=cell, event_id=event_id)).added

@@ -65,6 +65,8 @@ async def begin_due(
         turn = Turn(len(claims), [], 0, 0, (), (), {c.criticality: c.due for c in claims})
         for day in await _decide(conn, post, claims):
             turn = turn.plus(await _write(conn, post, day, dedupe_days, new_id))
+        begun = [ready.due for ready in turn.ready]
+        await consents.count(conn, begun, cell=post.cell, channel=post.lane.channel)
         return turn
 
     fate = await transact(conn, work)
@@ -92,7 +94,6 @@ async def _decide(conn: Conn, post: Post, claims: list[queue.Claim]) -> list[_Da
         now, there = group[0].now, {due.delivery_id for due in known[day]}
         decided = [(due, assessor.decide(due, now)) for due in known[day]]
         made.append(_Day(day, now, decided, [c for c in group if c.delivery_id not in there]))
-    await consents.count(conn, assessor.begun, cell=cell, channel=channel)
     return made
 
 

@@ -1,14 +1,18 @@
 """Hear: what people write to our numbers is kept, read and acted on, in one transaction.
 
 An opt-out is in force before the provider's request is answered: whatever begins after that commit
-sees it, by whichever vendor it would go. The answer to the person is a delivery like any other,
-but exempt from what was opted out, and worth nothing after five minutes.
+sees it, by whichever vendor it would go. A text counts once, however often it is told. The answer
+to the person is a delivery like any other, but exempt from what was opted out, and worth nothing
+after five minutes; one that cannot be written is left out, and what was said stands.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
+
+import psycopg
 
 from notifyq.domain.address import BadAddress, normal_phone
 from notifyq.domain.asking import Ask, Part, plan
@@ -20,11 +24,13 @@ from notifyq.domain.terms import Terms
 from notifyq.domain.wording.reading import Intent, Reading, read_text
 from notifyq.store import inbound as inbounds
 from notifyq.store import intake, ledger, tenants
-from notifyq.store.db import Committed, Conn, Unknown, transact
+from notifyq.store.db import Committed, Conn, Unknown, savepoint, transact
 
 # Of what was written, what is kept as evidence for as long as the opt-out: two texts' worth.
 EVIDENCE_LENGTH_MAX = 320
 REPLY = "notifyq.reply"  # the category of our answers
+
+_log = logging.getLogger("notifyq.hear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ async def hear(
         scopes = line.scopes or tuple(await tenants.scopes(conn, cell=ear.cell, test=line.is_test))
         text = _Text(provider, inbound, number, reading, replace(line, scopes=scopes))
         changed = await _note(conn, text, ear)
-        reply = await _answer(conn, text, ear, changed=changed)
+        reply = await _try_to_answer(conn, text, ear, changed=changed)
         return Heard(True, reading.intent, reading.rule, reply)
 
     fate = await transact(conn, work)
@@ -105,6 +111,7 @@ async def _note(conn: Conn, text: _Text, ear: Ear) -> bool:
             "word": reading.word,
             "text": inbound.body[:EVIDENCE_LENGTH_MAX],
         },
+        once=("provider", "provider_id"),
     )
     address_key = await ledger.address_key(conn, text.number)
     changed = False
@@ -119,6 +126,21 @@ async def _note(conn: Conn, text: _Text, ear: Ear) -> bool:
 
 def _blocks(standing: Standing, line: Line) -> bool:
     return standing.blocked if line.reach is None else line.reach in standing.programs
+
+
+async def _try_to_answer(conn: Conn, text: _Text, ear: Ear, *, changed: bool) -> UUID | None:
+    """Answer a text; an answer that the database refuses undoes nothing of what the text said."""
+    try:
+        async with savepoint(conn):
+            return await _answer(conn, text, ear, changed=changed)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        _log.error(  # not what it says: it quotes the row, which has a number in it
+            "event=reply.refused provider=%s id=%s error=%s",
+            text.provider,
+            text.inbound.provider_id,
+            type(error).__name__,
+        )
+        return None
 
 
 async def _answer(conn: Conn, text: _Text, ear: Ear, *, changed: bool) -> UUID | None:

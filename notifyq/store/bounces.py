@@ -1,6 +1,7 @@
 """What providers tell of an address, kept in its consent row: dead since when, soft bounces."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -63,6 +64,7 @@ class News:
     bounce: Bounce | None
     code: str | None
     at: datetime | None  # by the provider's clock; None: now
+    told: Mapping[str, str] = field(default_factory=dict)  # what a copy of it has in common with it
 
 
 @dataclass(frozen=True, slots=True)

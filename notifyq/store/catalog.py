@@ -68,6 +68,8 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA notifyq
 REVOKE ALL ON notifyq.address_secret FROM notifyq_app, notifyq_audit;
 -- Evidence is added to. Whoever runs this owns it, and is stopped by the ledger's own trigger.
 REVOKE UPDATE, DELETE, TRUNCATE ON notifyq.consent_event, notifyq.intervention FROM notifyq_app;
+-- And what it adds up to is changed: an address without a row is one that has never objected.
+REVOKE DELETE, TRUNCATE ON notifyq.consent FROM notifyq_app;
 GRANT SELECT ON notifyq.tenant, notifyq.notification, notifyq.delivery, notifyq.job,
                 notifyq.timer, notifyq.attempt, notifyq.dead_letter, notifyq.receipt,
                 notifyq.outbox, notifyq.fence, notifyq.worker, notifyq.lane, notifyq.consent,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, LiteralString
 
-from notifyq.domain.model import Channel
+from notifyq.domain.model import Channel, Due
 from notifyq.domain.policy import Consent
 from notifyq.store.db import Conn
 
@@ -41,14 +41,26 @@ UPDATE consent AS c SET dead_at = NULL, dead_code = NULL, soft_bounces = 0, soft
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
    AND c.address_key = k.address_key
 """
-# Purpose: count begins of what is capped; those of more than a day ago are forgotten.
+# Purpose: count begins of what is capped, each in the place of the one before of its delivery;
+# those of more than a day ago are forgotten. Two that began at once are two.
 COUNT: LiteralString = """
+WITH begun AS MATERIALIZED (
+    SELECT * FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[], %(before)s::timestamptz[])
+                    AS b (brand, address_key, before)
+)
 UPDATE consent AS c
-   SET begun_at = ARRAY(SELECT at FROM unnest(c.begun_at) AS at
-                         WHERE at > now() - interval '24 hours' ORDER BY at)
-                  || array_fill(now(), ARRAY[k.begun])
-  FROM unnest(%(brands)s::text[], %(address_keys)s::bytea[], %(begun)s::int4[])
-         AS k (brand, address_key, begun)
+   SET begun_at = ARRAY(
+           SELECT at
+             FROM (SELECT unnest(c.begun_at)
+                   EXCEPT ALL
+                   SELECT before FROM begun
+                    WHERE brand = c.brand AND address_key = c.address_key
+                   UNION ALL
+                   SELECT now() FROM begun
+                    WHERE brand = c.brand AND address_key = c.address_key) AS counts (at)
+            WHERE at > now() - interval '24 hours'
+            ORDER BY at)
+  FROM (SELECT DISTINCT brand, address_key FROM begun) AS k
  WHERE c.cell = %(cell)s::int2 AND c.brand = k.brand AND c.channel = %(channel)s::channel
    AND c.address_key = k.address_key
 """
@@ -108,17 +120,15 @@ def _is_after(since: datetime | None, dead_at: datetime | None) -> bool:
     return since is not None and dead_at is not None and since > dead_at
 
 
-async def count(
-    conn: Conn, begun: Mapping[tuple[str, bytes], int], *, cell: int, channel: Channel
-) -> None:
-    """Count begins of what is capped against addresses whose rows this transaction has locked."""
-    ordered = sorted(begun)
+async def count(conn: Conn, begun: Iterable[Due], *, cell: int, channel: Channel) -> None:
+    """Count what this transaction began, as far as it is capped, at the addresses it has locked."""
+    capped = [due for due in begun if due.terms.cap is not None]
     parameters = {
         "cell": cell,
         "channel": channel,
-        "brands": [brand for brand, _ in ordered],
-        "address_keys": [address_key for _, address_key in ordered],
-        "begun": [begun[key] for key in ordered],
+        "brands": [due.brand for due in capped],
+        "address_keys": [due.address_key for due in capped],
+        "before": [due.begun_at for due in capped],
     }
-    if ordered:
+    if capped:
         await conn.execute(COUNT, parameters)

@@ -8,8 +8,10 @@ cancelled (PostgreSQL then answers COMMIT, with nothing but a notice). The third
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, LiteralString, Self, TypeVar
 
 import psycopg
@@ -155,6 +157,13 @@ async def transact(conn: Conn, work: Callable[[Conn], Awaitable[T]]) -> Committe
     return Committed(value)
 
 
+def savepoint(conn: Conn) -> AbstractAsyncContextManager[object]:
+    """Within a transaction: what is done under it is undone if it raises, and nothing else is."""
+    if conn.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
+        raise RuntimeError("a savepoint is one of an open transaction, which somebody commits")
+    return conn.transaction()
+
+
 async def rows(conn: Conn, statement: ClauseElement) -> list[dict[str, Any]]:
     """Run a SQLAlchemy Core statement (cold queries only) and return its rows as dicts."""
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
@@ -175,16 +184,12 @@ class Pool:
         lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     ) -> None:
         """size_max: connections at the most; the database has to have room for them."""
-
-        async def configure(conn: Conn) -> None:
-            await prepare_session(conn, hot=hot, lock_timeout_ms=lock_timeout_ms)
-
         self._pool = AsyncConnectionPool(
             conninfo(url),
             connection_class=Conn,
             min_size=1,
             max_size=size_max,
-            configure=configure,
+            configure=partial(prepare_session, hot=hot, lock_timeout_ms=lock_timeout_ms),
             open=False,
         )
         self.connection = self._pool.connection
@@ -211,9 +216,8 @@ class DatabaseClock:
 
     async def set_by(self, conn: Conn) -> None:
         """Read the database's clock; the error is at most the round trip."""
-        row = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
-        if row is not None:
-            self._ahead = row[0] - datetime.now(UTC)
+        ((now,),) = await (await conn.execute("SELECT clock_timestamp()")).fetchall()
+        self._ahead = now - datetime.now(UTC)
 
     def now(self) -> datetime:
         """Return the database's time, aware UTC."""

@@ -37,16 +37,18 @@ SELECT dead_at, dead_code, begun_at FROM consent
  WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text AND channel = %(channel)s::channel
    AND address_key = %(address_key)s::bytea
 """
-# Purpose: the begins of capped messages in the day before a time past; later ones have taken their
-# place in the row. Cost: reads the attempts of every delivery that was accepted by then.
+# Purpose: the begins of capped messages in the day before a time past, the last one of each; later
+# ones have taken their place in the row. Cost: reads the attempts of every delivery that was
+# accepted by then.
 BEGUN: LiteralString = """
-SELECT a.began_at
+SELECT max(a.began_at)
   FROM attempt a JOIN delivery d ON d.cell = a.cell AND d.id = a.delivery_id
- WHERE a.cell = %(cell)s::int2 AND a.number = 1
+ WHERE a.cell = %(cell)s::int2
    AND a.began_at > %(since)s::timestamptz AND a.began_at <= %(at)s::timestamptz
    AND d.cap IS NOT NULL AND d.brand = %(brand)s::text AND d.channel = %(channel)s::channel
    AND d.address_key = %(address_key)s::bytea
- ORDER BY a.began_at
+ GROUP BY a.delivery_id
+ ORDER BY max(a.began_at)
 """
 # Purpose: what was really accepted for a recipient, or for these addresses, in a category, the
 # newest first. Cost: reads deliveries, the newest first, until there are enough: numbers are not

@@ -67,8 +67,8 @@ WITH answered AS (
     INSERT INTO delivery (cell, id, tenant_id, channel, criticality, brand, program, not_before,
                           expires_at, reason, resend_after_s, registered_at, state, category,
                           recipient, hours, time_zone, cap, sender, is_marketing, is_mandatory,
-                          is_separate, is_exempt, template, template_version, locale,
-                          address_key)
+                          is_separate, is_exempt, is_by_id, template, template_version,
+                          locale, address_key)
     SELECT %(cell)s::int2, d.*
       FROM ROWS FROM (
         unnest(%(d_delivery_id)s::uuid[]), unnest(%(d_tenant_id)s::int4[]),
@@ -82,6 +82,7 @@ WITH answered AS (
         unnest(%(d_time_zone)s::text[]), unnest(%(d_cap)s::int2[]), unnest(%(d_sender)s::text[]),
         unnest(%(d_is_marketing)s::bool[]), unnest(%(d_is_mandatory)s::bool[]),
         unnest(%(d_is_separate)s::bool[]), unnest(%(d_is_exempt)s::bool[]),
+        unnest(%(d_is_by_id)s::bool[]),
         unnest(%(d_template)s::text[]), unnest(%(d_template_version)s::int4[]),
         unnest(%(d_locale)s::text[]), address_keys(%(d_address)s::text[])) AS d
 ), waiting AS (

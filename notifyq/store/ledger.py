@@ -5,7 +5,7 @@ other, and what came first counts.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import LiteralString
@@ -30,7 +30,7 @@ SELECT now() FROM consent
    FOR NO KEY UPDATE
 """
 EVENTS: LiteralString = """
-SELECT kind, happened_at, source, program FROM consent_event
+SELECT kind, happened_at, source, program, evidence FROM consent_event
  WHERE cell = %(cell)s::int2 AND brand = %(brand)s::text AND channel = %(channel)s::channel
    AND address_key = %(address_key)s::bytea
  ORDER BY revision
@@ -75,6 +75,9 @@ class Entry:
     at: datetime | None = None  # when it happened; None: now
     program: str | None = None  # a separate one; None: the brand
     evidence: Mapping[str, object] = field(default_factory=dict)
+    # Names in its evidence that tell it from every other event: a copy that has them all adds
+    # nothing, however much later it comes. Empty: nothing does.
+    once: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +105,19 @@ async def note(
 ) -> Noted:
     """Add an event in this transaction, with what it makes of the consent row.
 
-    Not `always`: an opt-out adds nothing beside one in force from the same source that is as new.
-    A newer one is kept: consent that was given between the two takes back the first alone.
+    What the ledger knows by the entry's `once` adds nothing. Not `always`: nor does an opt-out
+    beside one in force from the same source that is as new. A newer one is kept: consent that was
+    given between the two takes back the first alone.
     """
     now = await lock(conn, person, cell=cell)
     where = _where(person, cell)
     rows = await (await conn.execute(EVENTS, where)).fetchall()
-    known = [Said(Kind(kind), at, Source(by), program) for kind, at, by, program in rows]
+    known = [Said(Kind(kind), at, Source(by), program) for kind, at, by, program, _ in rows]
     before = standing(known)
     happened_at = min(entry.at or now, now)  # a clock that is ahead decides nothing
     said = Said(entry.kind, happened_at, entry.source, entry.program)
-    if not always and _says_nothing_new(known, said):
+    is_copy = knows([evidence for *_, evidence in rows], entry)
+    if is_copy or (not always and _says_nothing_new(known, said)):
         return Noted(before, before, added=False)
     after = standing([*known, said])
     values = {
@@ -152,6 +157,14 @@ def _where(person: Person, cell: int) -> dict[str, object]:
         "channel": person.channel,
         "address_key": person.address_key,
     }
+
+
+def knows(kept: Iterable[str | None], entry: Entry) -> bool:
+    """Whether one of the events with this evidence (JSON) is the entry, told before."""
+    told = {name: entry.evidence[name] for name in entry.once}
+    return bool(told) and any(
+        told.items() <= json.loads(evidence).items() for evidence in kept if evidence is not None
+    )
 
 
 def _says_nothing_new(known: list[Said], said: Said) -> bool:

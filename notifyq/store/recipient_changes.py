@@ -77,7 +77,8 @@ _END: LiteralString = """
 WITH ended AS (
     UPDATE recipient
        SET version = version + 1, profile = '{}', changed_at = %(at)s::timestamptz,
-           erased = %(into)s::text IS NULL, merged_into = %(into)s::text
+           erased = %(into)s::text IS NULL, merged_into = %(into)s::text,
+           erased_at = CASE WHEN %(into)s::text IS NULL THEN %(at)s::timestamptz ELSE erased_at END
      WHERE cell = %(cell)s::int2 AND tenant_id = %(tenant_id)s::int4 AND test = %(test)s::bool
        AND (id = %(id)s::text OR merged_into = %(id)s::text)
     RETURNING id, version

@@ -80,6 +80,7 @@ class DeliveryRow:
     is_mandatory: bool
     is_separate: bool
     is_exempt: bool
+    is_by_id: bool
     template: str | None
     template_version: int | None
     locale: str | None
@@ -157,6 +158,7 @@ def _said(terms: Terms) -> tuple[Any, ...]:
         terms.is_mandatory,
         terms.is_separate,
         terms.is_exempt,
+        terms.is_by_id,
         stamp and stamp.template,
         stamp and stamp.version,
         stamp and stamp.locale,

@@ -105,7 +105,7 @@ delivery = _table(
     "registered_at time?, category text?, recipient text?, hours text?, time_zone text?, "
     "cap smallint?, sender text?, is_marketing boolean, is_mandatory boolean, "
     "is_separate boolean, is_exempt boolean, template text?, template_version integer?, "
-    "locale text?",
+    "locale text?, is_by_id boolean",
 )
 content = _table(
     "content",
@@ -216,7 +216,7 @@ template_version = _table(
 recipient = _table(
     "recipient",
     "*tenant_id integer, *test boolean, *id text, version integer, profile text, erased boolean, "
-    "merged_into text?, changed_at time",
+    "merged_into text?, changed_at time, erased_at time?",
 )
 recipient_version = _table(
     "recipient_version",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -136,6 +137,8 @@ def test_functions_that_act_as_their_owner_give_it_keys_and_no_more(url: str) ->
         "UPDATE consent_event SET reason = 'other'",
         "DELETE FROM consent_event",
         "TRUNCATE consent_event",
+        "DELETE FROM consent",
+        "TRUNCATE consent",
         "ALTER TABLE consent_event DISABLE TRIGGER ALL",
         "DROP TABLE consent_event",
         "SELECT * FROM address_secret",
@@ -144,6 +147,26 @@ def test_functions_that_act_as_their_owner_give_it_keys_and_no_more(url: str) ->
 def test_no_role_changes_evidence_or_reads_the_secret(url: str, role: str, change: str) -> None:
     with as_role(url, role) as conn, pytest.raises(DENIED):
         conn.execute(change)
+
+
+def test_a_right_to_delete_consent_that_was_given_before_is_taken_by_the_migration(
+    url: str,
+) -> None:
+    """Roles outlive migrations, and not all of them are ours."""
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("GRANT DELETE, TRUNCATE ON notifyq.consent, notifyq.consent_event"
+                      " TO notifyq_app, PUBLIC")  # fmt: skip
+        run = (Path(__file__).parents[2] / "migrations/versions/0008_consent_again.sql").read_text()
+        owner.execute(run[run.index("DO $$") :].encode())
+        assert owner.execute(
+            "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) g WHERE g.privilege_type IN"
+            " ('DELETE', 'TRUNCATE') AND g.grantee <> c.relowner AND c.oid IN"
+            " ('notifyq.consent'::regclass, 'notifyq.consent_event'::regclass)"
+        ).fetchone() == (0,)
+    with as_role(url, "notifyq_app") as conn:
+        assert conn.execute("UPDATE consent SET held = held").rowcount == 1
+        with pytest.raises(DENIED):
+            conn.execute("DELETE FROM consent")
 
 
 def test_the_owner_is_stopped_by_the_ledger_itself(url: str) -> None:

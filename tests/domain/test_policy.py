@@ -12,6 +12,7 @@ from notifyq.domain import policy
 from notifyq.domain.model import Channel, Due
 from notifyq.domain.policy import Consent, Decision, End, Facts, Send, Wait
 from notifyq.domain.states import Event, Reason, State, step
+from notifyq.domain.terms import Terms
 
 few = settings(max_examples=40, deadline=None)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -103,3 +104,49 @@ def test_a_send_needs_a_yes_to_every_question(
         assert found.until > NOW
     if isinstance(found, End):
         assert step(State.PENDING, found.event) in {State.EXPIRED, State.SUPPRESSED}
+
+
+# ---------------------------------------------------------------------------------- cap
+
+HOUR = timedelta(hours=1)
+CAPPED = replace(DUE, terms=Terms(cap=2), expires_at=NOW + timedelta(days=9))
+
+
+def begun(*hours_ago: float) -> Consent:
+    return replace(ALLOWED, begun_at=tuple(NOW - hours * HOUR for hours in hours_ago))
+
+
+@pytest.mark.parametrize(
+    ("consent", "own_h_ago", "waits_h"),
+    [
+        (begun(), None, None),
+        (begun(3), None, None),
+        (begun(3, 2), None, 21),
+        (begun(2, 3), None, 21),  # whatever their order
+        (begun(5, 3, 2), None, 21),  # more than the cap: another category has a higher one
+        (begun(24, 2), None, None),  # a day ago is over
+        (begun(3, 2), 3, None),  # a retry has its own place
+        (begun(3, 2), 30, 21),  # which it has lost after a day
+    ],
+)
+def test_a_cap_is_of_other_messages_within_a_day(
+    consent: Consent, own_h_ago: float | None, waits_h: float | None
+) -> None:
+    own = None if own_h_ago is None else NOW - own_h_ago * HOUR
+    found = decide(replace(CAPPED, begun_at=own), consent, now=NOW)
+    wait = None if waits_h is None else Wait(NOW + waits_h * HOUR, Reason.CAPPED)
+    assert found == (wait or Send(ALLOWED.revision))
+
+
+def test_a_begin_takes_the_place_of_the_one_before_it() -> None:
+    at = NOW - HOUR
+    assert begun(3).with_begin(NOW, None).begun_at == (NOW - 3 * HOUR, NOW)
+    assert begun(1, 1).with_begin(NOW, at).begun_at == (at, NOW)
+    assert begun(3, 1).with_begin(NOW, NOW - 30 * HOUR).begun_at == (NOW - 3 * HOUR, at, NOW)
+
+
+def test_whoever_is_erased_since_gets_nothing_where_it_was_kept_mandatory_or_not() -> None:
+    off = End(Event.SUPPRESS, Reason.PREFERENCE_OFF)
+    for terms in (Terms(), Terms(is_mandatory=True)):
+        early = replace(DUE, terms=terms, not_before=NOW + TICK)
+        assert decide(replace(early, is_erased=True), ALLOWED, now=NOW) == off

@@ -12,9 +12,14 @@ import psycopg
 import pytest
 
 from notifyq.domain import ids
-from notifyq.domain.model import DoubtRules
+from notifyq.domain.consent import Kind, Source
+from notifyq.domain.model import Channel, DoubtRules
 from notifyq.domain.outcome import Accepted, InDoubt, Throttled
+from notifyq.services import bounces
 from notifyq.services.maintain import Rules, sweep
+from notifyq.store import db, ledger
+from notifyq.store.db import Unknown
+from tests.store import helpers as h
 
 SID = "SM" + "a" * 32
 STATE = "SELECT state::text, reason FROM delivery WHERE id = %s"
@@ -488,3 +493,73 @@ async def test_a_connection_that_breaks_is_503_so_the_provider_comes_again(
     monkeypatch.setattr("notifyq.entrypoints.api.callbacks.receive", broken)
     answer = await callback(client, reference(ready), "delivered")
     problem(answer, 503, "unavailable", retryable=True)
+
+
+# ------------------------------------------------------------------------------ objections
+
+OBJECTS = {"ErrorCode": "30004"}  # the person has us blocked
+OPT_OUTS = "SELECT count(*) FROM consent_event WHERE kind = 'opt_out'"
+
+
+@pytest.fixture
+def objected(client: Any, begun: Any, callback: Any) -> Any:
+    """await objected() -> the answer to one more copy of a receipt that says somebody objects."""
+    made: list[Any] = []
+
+    async def tell() -> Any:
+        if not made:
+            made.append(await begun())
+        return await callback(client, reference(made[0]), "undelivered", fields=OBJECTS)
+
+    return tell
+
+
+async def test_an_objection_is_noted_by_the_copy_after_one_that_failed(
+    objected: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receipt was kept; what it says of the person was not."""
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise psycopg.OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("notifyq.services.bounces.keep", broken)
+        assert (await objected()).status_code == 503
+    assert await database.one("SELECT count(*) FROM receipt") == 1
+    assert await database.one(OPT_OUTS) == 0
+    assert (await objected()).status_code == 200
+    assert await database.one(OPT_OUTS) == 1
+    assert await database.one("SELECT blocked FROM consent") is True
+
+
+async def test_an_objection_that_may_not_be_stored_is_asked_for_again(
+    objected: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = bounces.transact
+
+    async def unsure(*arguments: Any) -> Unknown:
+        await right(*arguments)
+        return Unknown("the connection broke in the commit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bounces, "transact", unsure)
+        problem(await objected(), 503, "unavailable", retryable=True)
+    assert (await objected()).status_code == 200
+
+
+async def test_a_copy_of_an_objection_is_noted_once_and_does_not_undo_a_start(
+    objected: Any, database: Any, database_url: str
+) -> None:
+    """Copies come for hours, and Twilio says of none when it happened."""
+    await objected()
+    async with await db.connect(database_url) as conn:
+        await h.a_while_later(conn)
+        ((brand, key),) = await h.all_rows(conn, "SELECT brand, address_key FROM consent")
+        person = ledger.Person(brand, Channel.SMS, key)
+        start = ledger.Entry(Kind.LIFT, Source.SMS, "twilio-main", "START")
+        await ledger.note(conn, person, start, cell=0, event_id=h.new_id())
+        await conn.commit()
+        await h.a_while_later(conn)
+    await objected()
+    assert await database.one(OPT_OUTS) == 1
+    assert await database.one("SELECT blocked FROM consent") is False

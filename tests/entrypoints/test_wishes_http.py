@@ -107,8 +107,8 @@ async def test_a_recipient_who_is_kept_is_told_by_the_id_alone(
     (one,) = await deliveries(await post(client, body=body(recipient="ann")))
     assert (one["channel"], one["state"], one["reason"]) == ("sms", "pending", None)
     assert await database.rows("SELECT address FROM content") == [("+12125550123",)]
-    row = await database.rows("SELECT category, recipient, hours FROM delivery")
-    assert row == [("order.shipped", "ann", None)]
+    row = await database.rows("SELECT category, recipient, hours, is_by_id FROM delivery")
+    assert row == [("order.shipped", "ann", None, True)]
 
 
 async def test_what_is_turned_off_is_kept_and_never_sent(

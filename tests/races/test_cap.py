@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, LiteralString
@@ -13,8 +14,10 @@ import pytest
 
 from notifyq.domain.asking import Ask, Part
 from notifyq.domain.content import SmsContent
-from notifyq.domain.model import Category, Channel, Lane
+from notifyq.domain.model import Category, Channel, Lane, Ready
+from notifyq.domain.outcome import Refusal, Refused, Unavailable
 from notifyq.domain.terms import Terms
+from notifyq.services import redrive
 from notifyq.store import consents, db, lanes
 from notifyq.store.db import Conn
 from tests.races.hearing import KNOWN
@@ -43,12 +46,12 @@ SELECT a.began_at, d.category FROM attempt a JOIN delivery d ON d.id = a.deliver
 _COUNTED: LiteralString = """
 SELECT cardinality(begun_at) FROM consent WHERE brand = %(brand)s
 """
-# A day goes by: everything that is known of it was a day before.
-_DAY_LATER: Sequence[LiteralString] = (
-    "UPDATE consent SET begun_at = ARRAY(SELECT at - interval '24 hours' FROM unnest(begun_at) at)",
-    "UPDATE attempt SET began_at = began_at - interval '24 hours'",
-    "UPDATE delivery SET expires_at = expires_at - interval '24 hours'",
-    "UPDATE job SET due = due - interval '24 hours'",
+# Time goes by: everything that is known of it was as much before.
+_LATER: Sequence[LiteralString] = (
+    "UPDATE consent SET begun_at = ARRAY(SELECT at - %(by)s FROM unnest(begun_at) at)",
+    "UPDATE attempt SET began_at = began_at - %(by)s",
+    "UPDATE delivery SET expires_at = expires_at - %(by)s",
+    "UPDATE job SET due = due - %(by)s",
 )
 
 
@@ -74,6 +77,11 @@ async def begun(look: Conn, shop: h.Shop) -> list[datetime]:
 def most_in_a_day(times: Sequence[datetime]) -> int:
     """How many of these lie in the fullest 24 hours; a time that is 24 hours later is not in."""
     return max((sum(at <= one < at + DAY for one in times) for at in times), default=0)
+
+
+async def passes(look: Conn, by: timedelta) -> None:
+    for statement in _LATER:
+        await look.execute(statement, {"by": by})
 
 
 # -------------------------------------------------------------------- two, three: every order
@@ -173,8 +181,7 @@ async def test_rule_13_7_of_50_producers_to_one_number_3_get_through_in_24_elaps
         assert {(reason, due) for reason, due in waits} == {("capped", times[0] + DAY)}
         days = 1
         while len(times) < PRODUCERS:
-            for statement in _DAY_LATER:
-                await look.execute(statement)
+            await passes(look, DAY)
             await crowd(database_url, [], shop, by)
             times, days = await begun(look, shop), days + 1
             assert most_in_a_day(times) == CAP
@@ -199,3 +206,156 @@ async def test_categories_with_a_cap_share_it_by_address(database_url: str) -> N
         assert by_category["order.rated"] <= CAP - 1
         assert await h.one(look, _COUNTED, brand=shop.brand) == CAP
         assert await h.faults(look) == []
+
+
+# --------------------------------------------------------------- one message, several attempts
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Messages to one person, each of which is begun when it is due."""
+
+    conn: Conn
+    look: Conn
+    shop: h.Shop
+    phone: str
+
+    async def accepted(self, cap: int, count: int = 1) -> list[UUID]:
+        asks = [
+            capped(self.shop, self.phone, self.shop.lane, cap, lifetime_s=30 * 86_400)
+            for _ in range(count)
+        ]
+        found: list[UUID] = await h.accepted(self.conn, *asks)
+        return found
+
+    async def begins(self, *due: UUID) -> dict[UUID, Ready]:
+        """What begins of these, or of all that waits, were it due now and the others were not."""
+        await self.look.execute(
+            "UPDATE job SET due = CASE WHEN %(all)s OR delivery_id = ANY (%(due)s::uuid[])"
+            " THEN now() ELSE now() + interval '9 days' END",
+            {"all": not due, "due": list(due)},
+        )
+        turn = await h.begin(self.conn, h.post_of(self.shop))
+        return {ready.due.delivery_id: ready for ready in turn.ready}
+
+    async def fails(self, *begun: Ready) -> None:
+        """The provider took none of them, and each is to be tried again."""
+        for ready in begun:
+            assert await h.settled(
+                self.conn, h.post_of(self.shop), (ready, Unavailable("20500"))
+            ) == {ready.due.delivery_id}
+
+    async def counted(self) -> list[datetime]:
+        (((found),),) = await h.all_rows(self.look, "SELECT begun_at FROM consent")
+        return list(found)
+
+    async def last_begin(self, at: UUID) -> datetime:
+        text = "SELECT max(began_at) FROM attempt WHERE delivery_id = %(at)s"
+        (((found),),) = await h.all_rows(self.look, text, at=at)
+        when: datetime = found
+        return when
+
+    async def waits_until(self, at: UUID) -> datetime:
+        text = (
+            "SELECT d.reason, j.due FROM job j JOIN delivery d ON d.id = j.delivery_id"
+            " WHERE d.id = %(at)s"
+        )
+        ((reason, due),) = await h.all_rows(self.look, text, at=at)
+        assert reason == "capped"
+        when: datetime = due
+        return when
+
+
+@pytest.fixture
+async def case(database_url: str) -> AsyncIterator[Case]:
+    async with await db.connect(database_url, hot=True) as conn, h.looking(database_url) as look:
+        shop, phone = await h.own_shop(look)
+        yield Case(conn, look, shop, phone)
+
+
+async def test_a_message_counts_once_at_its_last_begin(case: Case) -> None:
+    one, other = await case.accepted(2, count=2)
+    await case.fails(*(await case.begins(one)).values())
+    await passes(case.look, HOUR)
+    assert set(await case.begins(other)) == {other}
+    await passes(case.look, HOUR)
+    assert set(await case.begins()) == {one}
+    assert await case.counted() == [await case.last_begin(other), await case.last_begin(one)]
+
+
+async def test_its_own_begin_blocks_no_retry_and_that_of_another_waits_for_it(case: Case) -> None:
+    (one,) = await case.accepted(1)
+    await case.fails(*(await case.begins()).values())
+    (other,) = await case.accepted(1)
+    await passes(case.look, HOUR)
+    assert set(await case.begins()) == {one}
+    # A day after the retry, and not after the first try.
+    assert await case.waits_until(other) == await case.last_begin(one) + DAY
+
+
+async def test_a_retry_that_comes_days_later_waits_for_what_began_meanwhile(case: Case) -> None:
+    (one,) = await case.accepted(1)
+    await case.fails(*(await case.begins()).values())
+    await passes(case.look, DAY)
+    (other,) = await case.accepted(1)
+    assert set(await case.begins(other)) == {other}
+    assert set(await case.begins()) == set()
+    assert await case.waits_until(one) == await case.last_begin(other) + DAY
+
+
+async def test_a_retry_of_yesterday_s_counts_today(case: Case) -> None:
+    (one,) = await case.accepted(1)
+    await case.fails(*(await case.begins()).values())
+    await passes(case.look, DAY)
+    assert set(await case.begins()) == {one}
+    assert await case.counted() == [await case.last_begin(one)]
+    (other,) = await case.accepted(1)
+    assert set(await case.begins()) == set()
+    assert await case.waits_until(other) == await case.last_begin(one) + DAY
+
+
+async def test_two_that_began_at_once_are_two_and_each_takes_its_own_place(case: Case) -> None:
+    first, second = await case.accepted(2, count=2)
+    begun = await case.begins()
+    await case.fails(begun[first])
+    await passes(case.look, HOUR)
+    assert set(await case.begins()) == {first}
+    assert await case.counted() == [await case.last_begin(second), await case.last_begin(first)]
+
+
+async def test_retries_in_one_batch_count_against_each_other_in_their_order(case: Case) -> None:
+    """Begun on two days, and both due again on a third: one of the two may."""
+    (first,) = await case.accepted(1)
+    await case.fails(*(await case.begins()).values())
+    await passes(case.look, DAY)
+    (second,) = await case.accepted(1)
+    await case.fails(*(await case.begins(second)).values())
+    await passes(case.look, DAY)
+    assert set(await case.begins()) == {first}
+    assert await case.waits_until(second) == await case.last_begin(first) + DAY
+    assert await case.counted() == [await case.last_begin(first)]
+
+
+async def test_a_redrive_takes_the_place_of_the_begin_before_it(case: Case) -> None:
+    (one,) = await case.accepted(1)
+    (begun,) = (await case.begins()).values()
+    refused = Refused(Refusal.CONTENT, "30007")
+    await h.settled(case.conn, h.post_of(case.shop), (begun, refused))
+    errand = redrive.Errand(0, "jo", "the text was mended", 10.0, h.new_id)
+    assert isinstance(await redrive.redrive(case.conn, one, errand), redrive.Redriven)
+    assert set(await case.begins()) == {one}
+    assert await case.counted() == [await case.last_begin(one)]
+
+
+async def test_what_could_not_begin_beside_a_live_attempt_does_not_count(case: Case) -> None:
+    (one,) = await case.accepted(1)
+    await case.look.execute(
+        "INSERT INTO attempt (cell, number, lane, delivery_id, epoch, began_at, send_by, "
+        "consent_revision, outcome, worker) "
+        "SELECT 0, 7, %s, %s, 1, now(), now(), 0, 'in_doubt', gen_random_uuid()",
+        [case.shop.lane.id, one],
+    )
+    assert await case.begins() == {}
+    assert await case.counted() == []

@@ -1,5 +1,6 @@
 """What the recipient decides is asked at the begin, whatever was known when the 202 was given."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from notifyq.domain.asking import Ask
 from notifyq.domain.consent import Kind, Source
 from notifyq.domain.hours import Hours
 from notifyq.domain.model import Channel
+from notifyq.domain.outcome import Unavailable
 from notifyq.domain.profile import Profile
 from notifyq.domain.terms import Terms
 from notifyq.services import recipients
@@ -82,6 +84,70 @@ async def test_what_was_turned_off_since_it_was_accepted_does_not_begin(hot: Con
     assert await comes_of(hot, shop, at) == ("suppressed", "preference_off")
     mandatory = ask(shop, phone, recipient="ann", is_mandatory=True)
     assert await becomes(hot, shop, mandatory) == BEGUN
+
+
+OFF = ("suppressed", "preference_off")
+
+
+async def test_whoever_is_erased_while_it_waits_is_not_told_at_the_address_that_was_kept(
+    hot: Conn,
+) -> None:
+    """Whatever it waits for, and though no wish would turn it off."""
+    shop, phone = await h.own_shop(hot)
+    book = Book(0, shop.tenant_id, False)
+    await recipients.upsert(hot, book, "ann", Profile(phones=(phone,)), actor="test")
+    by_id = partial(ask, shop, phone, recipient="ann", is_by_id=True)
+    night = {"hours": Hours.COURTESY, "time_zone": zone_where_it_is(3)}
+    found = await h.accepted(hot, by_id(), by_id(is_mandatory=True), by_id(**night))
+    await recipients.erase(hot, book, "ann", actor="test")
+    assert (await h.begin(hot, h.post_of(shop))).ready == []
+    for at in found:
+        after = await h.standing(hot, at)
+        assert (after.state, after.reason) == OFF
+
+
+async def test_a_retry_to_whoever_is_erased_since_does_not_begin(hot: Conn) -> None:
+    shop, phone = await h.own_shop(hot)
+    book = Book(0, shop.tenant_id, False)
+    await recipients.upsert(hot, book, "ann", Profile(phones=(phone,)), actor="test")
+    (ready,) = await h.begun(hot, shop, ask(shop, phone, recipient="ann", is_by_id=True))
+    await h.settled(hot, h.post_of(shop), (ready, Unavailable("20500")))
+    await recipients.erase(hot, book, "ann", actor="test")
+    await hot.execute("UPDATE job SET due = now() WHERE delivery_id = %s", [ready.due.delivery_id])
+    await hot.commit()
+    assert (await h.begin(hot, h.post_of(shop))).ready == []
+    after = await h.standing(hot, ready.due.delivery_id)
+    assert (after.state, after.reason) == OFF
+
+
+async def test_whoever_is_kept_under_the_id_since_an_erasure_is_somebody_else(hot: Conn) -> None:
+    """What was accepted before stays off; what is accepted now is for the one who is there now."""
+    shop, phone = await h.own_shop(hot)
+    book = Book(0, shop.tenant_id, False)
+    ann, again = Profile(phones=(phone,)), Profile(phones=(phone,), locale="en")
+    by_id = partial(ask, shop, phone, recipient="ann", is_by_id=True)
+    await recipients.upsert(hot, book, "ann", ann, actor="test")
+    (before,) = await h.accepted(hot, by_id())
+    await recipients.erase(hot, book, "ann", actor="test")
+    await asyncio.sleep(0.002)  # ids are of the millisecond
+    await recipients.upsert(hot, book, "ann", again, actor="test")
+    assert await comes_of(hot, shop, before) == OFF
+    assert await becomes(hot, shop, by_id()) == BEGUN
+
+
+async def test_an_address_of_the_request_s_own_outlives_the_recipient(hot: Conn) -> None:
+    """It goes by its own terms: the hours it came with still count, and whose zone it told."""
+    shop, phone = await h.own_shop(hot)
+    book = Book(0, shop.tenant_id, False)
+    await recipients.upsert(hot, book, "ann", Profile(phones=(phone,)), actor="test")
+    inline = partial(ask, shop, phone, recipient="ann")
+    now, later = await h.accepted(
+        hot, inline(), inline(hours=Hours.COURTESY, time_zone=zone_where_it_is(3))
+    )
+    await recipients.erase(hot, book, "ann", actor="test")
+    turn = await h.begin(hot, h.post_of(shop))
+    assert [ready.due.delivery_id for ready in turn.ready] == [now]
+    assert (await h.standing(hot, later)).reason == "courtesy_hours"
 
 
 async def test_marketing_by_text_needs_written_consent_newer_than_any_opt_out(hot: Conn) -> None:

@@ -265,11 +265,13 @@ async def test_hours_say_what_they_are_judged_by(hot: Conn, zone: str | None) ->
     assert "legal; zones: America/Los_Angeles" in legal.read
     assert ("Etc/UTC" in legal.read) is (zone is not None)
     anywhere = replace(WEEKLY, hours=Hours.LEGAL)
-    push = await explained(hot, question(shop, anywhere, about=c.TOKEN))
-    hours = {one.rule: one for one in push.answers[0].steps}["hours"]
-    assert (hours.reason, "zones: none known; closed, never known to open" in hours.read) == (
-        "no_zone", True,
-    )  # fmt: skip
+    for about, reason, read in (
+        ("+18005550123", "no_zone", "legal; zones: none known; closed, never known to open"),
+        (c.TOKEN, None, "legal; open at any hour"),  # no text
+    ):
+        found = await explained(hot, question(shop, anywhere, about=about))
+        hours = {one.rule: one for one in found.answers[0].steps}["hours"]
+        assert (hours.reason, hours.read) == (reason, read)
 
 
 async def test_an_approved_template_and_a_separate_program_are_told(hot: Conn) -> None:

@@ -141,6 +141,45 @@ async def test_a_start_takes_back_the_stop_before_it_and_no_later_one(hot: db.Co
     assert await becomes(hot, shop) == ("suppressed", "opted_out")
 
 
+async def test_a_start_that_is_told_again_does_not_undo_a_later_stop(hot: db.Conn) -> None:
+    """By the ledger too: what was written to us is not kept for as long as the ledger is."""
+    shop = await h.open_shop(hot)
+    noon = h.database_now() - timedelta(hours=1)
+    start = text("START")  # Twilio does not say when it was written
+    await wrote(hot, line_of(shop), text("STOP", at=noon))
+    await wrote(hot, line_of(shop), start)
+    assert await becomes(hot, shop) == ("begun", None)
+    await wrote(hot, line_of(shop), text("STOP"))
+    await hot.execute("DELETE FROM inbound")
+    await h.a_while_later(hot)
+    again = await wrote(hot, line_of(shop), start)
+    assert (again.fresh, again.reply) == (True, None)
+    assert await becomes(hot, shop) == ("suppressed", "opted_out")
+    # Another text is another word of the person, whatever it says.
+    await wrote(hot, line_of(shop), text("START"))
+    assert await becomes(hot, shop) == ("begun", None)
+
+
+@pytest.mark.parametrize("said", ["acme: \x00", "x" * 2_000_000], ids=["NUL", "too long"])
+async def test_an_answer_that_the_database_refuses_leaves_the_stop(
+    hot: db.Conn, caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    shop = await h.open_shop(hot)
+    if "x" in said:
+        await hot.execute(
+            "ALTER TABLE content ADD CONSTRAINT body_is_short CHECK (length(body) < 1600)"
+        )
+        await hot.commit()
+    line = replace(line_of(shop), replies=replace(REPLIES, stop=said))
+    heard = await wrote(hot, line, text("STOP"))
+    assert (heard.fresh, heard.reply) == (True, None)
+    assert "event=reply.refused" in caplog.text
+    assert h.PHONE not in caplog.text
+    assert await replies(hot) == []
+    assert await h.one(hot, "SELECT count(*) FROM inbound") == 1
+    assert await becomes(hot, shop) == ("suppressed", "opted_out")
+
+
 async def test_a_stop_seen_by_one_vendor_blocks_the_other(hot: db.Conn) -> None:
     shop = await h.open_shop(hot)
     found = await lanes.ensure(hot, [(Channel.SMS, "sinch")], cell=0)

@@ -391,3 +391,12 @@ def mutated(text: str, *changes: tuple[str, str]) -> Any:
         assert text.count(right) == 1, f"the production text no longer has: {right!r}"
         text = text.replace(right, wrong)
     return text
+
+
+async def a_while_later(conn: Conn) -> None:
+    """Let a minute go by since everything that was said of consent: more than clocks differ."""
+    guard = "TRIGGER consent_event_is_only_added_to"
+    await conn.execute(f"ALTER TABLE consent_event DISABLE {guard}".encode())
+    await conn.execute("UPDATE consent_event SET happened_at = happened_at - interval '1 minute'")
+    await conn.execute(f"ALTER TABLE consent_event ENABLE ALWAYS {guard}".encode())
+    await conn.commit()

@@ -281,3 +281,21 @@ async def test_a_worker_that_freezes_in_a_transaction_does_not_hold_its_locks(
             await asyncio.sleep(0.01)
     assert await count(database_url) == 0
     await frozen.close()
+
+
+async def test_a_savepoint_is_one_of_an_open_transaction(database_url: str) -> None:
+    """Without one it would be a transaction itself, whose commit nobody looks at."""
+    async with await db.connect(database_url) as conn:
+        with pytest.raises(RuntimeError):
+            db.savepoint(conn)
+        await conn.execute("CREATE TEMP TABLE t (n int)")
+        await conn.execute("INSERT INTO t VALUES (1)")
+
+        async def fail() -> None:
+            async with db.savepoint(conn):
+                await conn.execute("INSERT INTO t VALUES (2)")
+                await conn.execute("SELECT 1 / 0")
+
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await fail()
+        assert await (await conn.execute("SELECT n FROM t")).fetchall() == [(1,)]

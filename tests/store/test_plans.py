@@ -276,7 +276,14 @@ _ATTEMPT = ("attempt_{month}", "attempt_{month}_pkey")
 # Each function with what its statements may scan, in their order.
 WANTED: dict[Made, list[Scans]] = {
     claim: [{("job_sms", "job_sms_due")}],
-    facts: [{_DELIVERY, ("content_{day}", "content_{day}_pkey"), ("recipient", "recipient_pk")}],
+    facts: [
+        {
+            _DELIVERY,
+            _ATTEMPT,
+            ("content_{day}", "content_{day}_pkey"),
+            ("recipient", "recipient_pk"),
+        }
+    ],
     lock: [set(), {("consent", "consent_pk")}],
     begin: [{("fence", "fence_pk"), ("job_sms", TID)}],
     hold: [{_ATTEMPT, _DELIVERY}],

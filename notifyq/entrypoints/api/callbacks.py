@@ -29,6 +29,7 @@ from notifyq.store.db import Conn, Pool, Unknown
 
 # SendGrid gathers events up to 768 KB into one request; the others' are a few KB.
 _LIMIT = Limit(1_048_576)
+_AGAIN = "not known to be stored; send it again"
 
 _log = logging.getLogger("notifyq.receive")
 
@@ -66,10 +67,14 @@ class CallbackRoute:
             conn, provider, receipt, new_id=self.new_id, dedupe_days=self.dedupe_days
         )
         if isinstance(done, Unknown):
-            raise unavailable("not known to be stored; send it again")
+            raise unavailable(_AGAIN)
         news = done.delivery_id and bounces.of_receipt(done.delivery_id, receipt)
-        if news and done.fresh:  # whatever its rank: mail bounces after it was delivered, too
-            await bounces.keep(conn, [news], cell=self.cell, new_id=self.new_id)
+        # Whatever its rank: mail bounces after it was delivered, too. An objection with every copy:
+        # whether the first one's was written, the receipt that is kept does not tell.
+        if news and (done.fresh or bounces.is_objection(news)):
+            kept = await bounces.keep(conn, [news], cell=self.cell, new_id=self.new_id)
+            if isinstance(kept, Unknown):
+                raise unavailable(_AGAIN)
         _log.info(
             "event=receipt.%s provider=%s delivery=%s status=%s state=%s",
             done.applied.value,
@@ -82,7 +87,7 @@ class CallbackRoute:
     async def _hear(self, conn: Conn, provider: str, inbound: Inbound) -> None:
         heard = await hear(conn, provider, inbound, self.line(provider, inbound.to), self.ear)
         if isinstance(heard, Unknown):
-            raise unavailable("not known to be stored; send it again")
+            raise unavailable(_AGAIN)
         _log.info(
             "event=inbound.%s provider=%s id=%s intent=%s rule=%s reply=%s",
             "heard" if heard.fresh else "known",

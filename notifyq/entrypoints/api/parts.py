@@ -194,6 +194,7 @@ class _Plan:
             is_mandatory=category.is_mandatory,
             is_separate=category.is_separate,
             is_exempt=stamp is not None and stamp.of(tenant) in category.approved,
+            is_by_id=recipient.is_named,
             stamp=stamp,
         )
 
