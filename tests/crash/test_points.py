@@ -42,9 +42,9 @@ SHOWS = {
         "optout_import.py",
         "kill_after",
     ),
-    "what is capped is counted before it begins, and not with it": (
+    "what is capped begins before it is counted, and not with it": (
         "capped |",
-        "attempts.py:begin",
+        "consents.py:count",
         "kill_before",
     ),
 }

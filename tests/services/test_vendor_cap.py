@@ -20,6 +20,7 @@ from notifyq.domain.model import (
     Receipt,
 )
 from notifyq.domain.outcome import Accepted, Capped, InDoubt, Outcome, Throttled
+from notifyq.domain.policy import HOURS_GUARD_S
 from notifyq.domain.provider import Seen, Sighting, Sought
 from notifyq.domain.scheduling import SPREAD_S
 from notifyq.domain.terms import Terms
@@ -277,7 +278,7 @@ async def test_midnight_in_california_is_three_in_new_york_so_it_waits_on_for_th
     standing = await h.standing(hot, at)
     assert (standing.state, standing.reason) == ("pending", "legal_hours")
     nine = datetime(2026, 11, 24, 14, tzinfo=UTC)
-    assert nine <= (await job(hot))[0] < nine + timedelta(seconds=SPREAD_S)
+    assert nine <= (await job(hot))[0] < nine + timedelta(seconds=SPREAD_S + HOURS_GUARD_S)
 
 
 @EVERY_WAY

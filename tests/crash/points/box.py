@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 UNDELIVERED = frozenset({"undelivered", "failed"})
+CAPPED = "30023"  # Twilio: the carrier takes no more of this brand today
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ def statuses(box: Sequence[dict[str, Any]]) -> list[Status]:
         for number, path, form in _forms(box)
         if "MessageStatus" in form
     ]
+
+
+def capped(box: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Return the references of messages that a daily cap stopped."""
+    return frozenset(one.reference for one in statuses(box) if one.code == CAPPED)
 
 
 def letters(box: Sequence[dict[str, Any]]) -> list[Letter]:

@@ -14,8 +14,15 @@ from notifyq.entrypoints.api.callbacks import CallbackRoute
 from notifyq.entrypoints.api.problems import KINDS, Problem
 from notifyq.services.hear import Ear
 from notifyq.store import db
-from tests.crash.points.box import statuses
-from tests.crash.points.parts import left_open, run_worker, sweep_to_rest, two
+from tests.crash.points.box import CAPPED, statuses
+from tests.crash.points.parts import (
+    accepted,
+    answered_with,
+    left_open,
+    run_worker,
+    sweep_to_rest,
+    two,
+)
 from tests.crash.points.registry import scenario
 from tests.crash.points.wire import Wire
 from tests.crash.points.world import PROVIDER, Look, World, duties, worker
@@ -145,6 +152,18 @@ async def _refuted(world: World, wire: Wire) -> None:
 
 
 scenario("receive_late", _refuted, evidence="prompt")(_receive)
+
+
+async def _capped(world: World, wire: Wire) -> None:
+    """Taken, and then stopped by a carrier's cap for the day."""
+    await accepted(world, 1, 2, lifetime_s=2 * 86_400)  # the cap lifts at some midnight before
+    for n in (1, 2):
+        answered_with(world, n, fault="undelivered", code=int(CAPPED))
+    await run_worker(world)
+
+
+# It is due again then, once, and goes through.
+scenario("receive_capped", _capped, evidence="prompt")(_receive)
 
 
 async def _written_to_us(world: World, wire: Wire) -> None:

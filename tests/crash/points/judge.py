@@ -13,7 +13,7 @@ import psycopg
 from notifyq.domain import ids
 from tests.crash.points import box, consenting, hearsay, keeping
 from tests.crash.points.registry import SENT, Scenario
-from tests.crash.points.world import World
+from tests.crash.points.world import Outside, World
 from tests.store import helpers as h
 
 AUDITS = sorted((Path(__file__).parents[3] / "sql" / "audit").glob("*.sql"))
@@ -71,7 +71,7 @@ def judge(conn: psycopg.Connection[Any], world: World, scenario: Scenario, told:
     found = Verdict()
     outside = world.outside()
     rows = _deliveries(conn)
-    _count(rows, outside.taken, found)
+    _count(rows, _through(outside), found)
     _receipts(conn, outside.box, told, found)
     if told.evidence in ("prompt", "late"):
         _arrived(rows, outside.box, found)
@@ -109,6 +109,12 @@ class _Delivery:
 
 def _deliveries(conn: psycopg.Connection[Any]) -> list[_Delivery]:
     return [_Delivery(*row) for row in conn.execute(_DELIVERIES).fetchall()]
+
+
+def _through(outside: Outside) -> list[dict[str, str]]:
+    """Return what the provider took and did not give up for the day."""
+    capped = box.capped(outside.box)
+    return [row for row in outside.taken if row["reference"] not in capped]
 
 
 def _count(rows: list[_Delivery], taken: list[dict[str, str]], found: Verdict) -> None:
@@ -165,6 +171,8 @@ def _arrived(rows: list[_Delivery], told: list[dict[str, Any]], found: Verdict) 
     """What the provider has told us about is known, whatever happened before."""
     said: defaultdict[UUID, set[str]] = defaultdict(set)
     for one in box.statuses(told):
+        if one.reference in box.capped(told):
+            continue  # it is due again, and told of by another reference
         said[ids.read_reference(one.reference)[1]].add(one.status)
     for row in rows:
         last = "undelivered" if said[row.id] & box.UNDELIVERED else "delivered"

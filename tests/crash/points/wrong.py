@@ -201,12 +201,12 @@ def _line_by_line() -> None:
     optout_import.store = hasty
 
 
-@_wrong("what is capped is counted before it begins, and not with it")
+@_wrong("what is capped begins before it is counted, and not with it")
 def _counted_apart() -> None:
     right = consents.count
 
     async def hasty(conn: Conn, *arguments: Any, **named: Any) -> None:
-        await right(conn, *arguments, **named)
         await conn.commit()
+        await right(conn, *arguments, **named)
 
     consents.count = hasty
