@@ -2,12 +2,15 @@
 
 Under the lock of the person's consent row: what is known is read, what is new is noted, and the
 answer says what stands then. A record that is there already changes nothing, so whoever got no
-answer sends it again. An opt-out is taken back by nothing but a later record with its evidence;
-never while a provider blocks the address, for it would refuse what we then send.
+answer sends it again; it counts as of when it first did. An opt-out is taken back by nothing but a
+later record with its evidence, and one that came since is not taken back by its copy: that is
+refused like any older one. Nor while a provider blocks the address, for it would refuse what we
+then send.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -65,6 +68,11 @@ class Wish:
     program: str | None = None  # None: the brand
     lifts: bool = False
 
+    @property
+    def asks(self) -> tuple[Kind, ...]:
+        """Which events it is."""
+        return (self.kind, Kind.LIFT) if self.lifts else (self.kind,)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -111,9 +119,8 @@ async def record(
         person = Person(whom.scope, whom.channel, await ledger.address_key(conn, whom.address))
         now = await ledger.lock(conn, person, cell=cell)
         known = (await dossier.events(conn, [person], cell=cell))[person]
-        plan = _plan(
-            known, wish, Said(Kind.LIFT, min(wish.record.at, now), by.source, wish.program)
-        )
+        at = _counts_from(known, wish, now)
+        plan = _plan(known, wish, Said(Kind.LIFT, at, by.source, wish.program))
         if isinstance(plan, Refusal):
             return Answer(await _standing(conn, whom, cell), refusal=plan)
         for kind in plan:
@@ -122,7 +129,7 @@ async def record(
                 by.source,
                 by.actor,
                 by.reason,
-                wish.record.at,
+                at,
                 wish.program,
                 wish.record.evidence(),
             )
@@ -165,16 +172,27 @@ def _key(person: Person) -> tuple[str, str, bytes]:
     return person.brand, person.channel.value, person.address_key
 
 
+def _counts_from(known: Sequence[Event], wish: Wish, now: datetime) -> datetime:
+    """Return when a record happened; one of a clock that was ahead, when it was first told."""
+    return min([wish.record.at, now, *(event.said.at for event in _told_before(known, wish))])
+
+
+def _told_before(known: Sequence[Event], wish: Wish) -> list[Event]:
+    """Return the events that are of this record already."""
+    return [
+        event
+        for event in known
+        if event.said.kind in wish.asks
+        and event.said.program == wish.program
+        and wish.record.is_in(event.evidence)
+    ]
+
+
 def _plan(known: Sequence[Event], wish: Wish, lift: Said) -> list[Kind] | Refusal:
     """Return the events that are to be added: none that is there. lift: how a lift would count."""
-    asked = [wish.kind, Kind.LIFT] if wish.lifts else [wish.kind]
-    there = {
-        event.said.kind
-        for event in known
-        if event.said.program == wish.program and wish.record.is_in(event.evidence)
-    }
-    new = [kind for kind in asked if kind not in there]
-    if Kind.LIFT not in new:
+    there = {event.said.kind for event in _told_before(known, wish)}
+    new = [kind for kind in wish.asks if kind not in there]
+    if Kind.LIFT not in wish.asks:
         return new
     said = [event.said for event in known]
     left = left_by(said, lift)
@@ -182,7 +200,7 @@ def _plan(known: Sequence[Event], wish: Wish, lift: Said) -> list[Kind] | Refusa
         return Refusal.PROVIDER_BLOCKS
     if left:
         return Refusal.OPT_OUT_STANDS
-    if not in_force(said, wish.program):
+    if Kind.LIFT in there or not in_force(said, wish.program):
         # A lift that is noted beforehand would take back what is still on its way to us.
         return [kind for kind in new if kind is not Kind.LIFT]
     return Refusal.INCOMPLETE if wish.record.missing() else new

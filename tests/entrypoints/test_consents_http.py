@@ -141,6 +141,19 @@ async def test_a_lift_is_no_consent(producer: Any) -> None:
 
 
 @pytest.mark.parametrize("lifting", [{"kind": "lift"}, {"lifts_opt_out": True}])
+async def test_a_record_that_lifted_an_opt_out_does_not_lift_the_next_when_it_is_told_again(
+    producer: Any, problem: Any, lifting: dict[str, Any]
+) -> None:
+    await wrote(producer, opt_out(seconds=60))
+    lift = record(40, **lifting)
+    assert (await wrote(producer, lift))["lifted"]
+    assert not (await wrote(producer, lift))["added"]
+    await wrote(producer, opt_out(seconds=20))
+    answer = await producer.post("/v1/consents", json=lift)
+    problem(answer, 409, "opt_out_stands", says="given after")
+
+
+@pytest.mark.parametrize("lifting", [{"kind": "lift"}, {"lifts_opt_out": True}])
 async def test_a_lift_is_refused_with_its_mend(
     producer: Any, problem: Any, database: Any, database_url: str, lifting: dict[str, Any]
 ) -> None:

@@ -144,12 +144,57 @@ async def test_a_clock_that_is_ahead_lifts_no_more_than_it_would_later(cold: Con
     assert (await wrote(cold, Wish(Kind.LIFT, ahead))).refusal is Refusal.OPT_OUT_STANDS
 
 
-async def test_a_record_that_was_taken_is_known_whatever_came_after(cold: Conn) -> None:
+LIFTING = pytest.mark.parametrize(
+    "wish", [Wish(Kind.CONSENT, made(30), lifts=True), Wish(Kind.LIFT, made(30))],
+    ids=["consent", "lift"],
+)  # fmt: skip
+
+
+@LIFTING
+async def test_a_record_that_was_taken_is_known_until_an_opt_out_came_after(
+    cold: Conn, wish: Wish
+) -> None:
+    wish = replace(wish, record=made(30))
     await stopped(cold, 60)
-    wish = Wish(Kind.CONSENT, made(30), lifts=True)
     assert (await wrote(cold, wish)).lifted
+    again = await wrote(cold, wish)
+    assert (again.added, again.lifted, again.refusal) == (False, False, None)
     await stopped(cold, 10)
-    assert await wrote(cold, wish) == Answer(Standing(blocked=True))
+    before = await h.everything(cold)
+    refused = Answer(Standing(blocked=True), refusal=Refusal.OPT_OUT_STANDS)
+    assert await wrote(cold, wish) == refused
+    assert await h.everything(cold) == before
+
+
+@LIFTING
+async def test_a_late_record_lifts_no_opt_out_that_came_after_a_start(
+    cold: Conn, wish: Wish
+) -> None:
+    """Opted out, consented, started, opted out; of the consent we are told last."""
+    await stopped(cold, 60)
+    await stopped(cold, 40, kind=Kind.LIFT, text="START")
+    await stopped(cold, 10)
+    found = await wrote(cold, replace(wish, record=made(50)))
+    assert found == Answer(Standing(blocked=True), refusal=Refusal.OPT_OUT_STANDS)
+
+
+async def test_a_record_of_a_clock_that_is_ahead_counts_from_when_it_was_first_told(
+    cold: Conn,
+) -> None:
+    """It was in time to come; it does not get younger with each time that it is told again."""
+    wish = Wish(Kind.CONSENT, made(-3600), lifts=True)
+    assert (await wrote(cold, wish)).added  # nothing was blocked: it lifted nothing
+    await h.a_while_later(cold)
+    await stopped(cold, 30)
+    assert (await wrote(cold, wish)).refusal is Refusal.OPT_OUT_STANDS
+
+
+async def test_an_opt_out_that_was_taken_back_stays_so_when_it_is_told_again(cold: Conn) -> None:
+    stop = Wish(Kind.OPT_OUT, made(60))
+    assert (await wrote(cold, stop)).standing.blocked
+    assert (await wrote(cold, Wish(Kind.LIFT, made(30)))).lifted
+    assert await wrote(cold, stop) == Answer(Standing())
+    assert (await wrote(cold, Wish(Kind.OPT_OUT, made(10)))).standing.blocked
 
 
 async def test_where_nothing_is_blocked_no_lift_is_kept_for_later(cold: Conn) -> None:
